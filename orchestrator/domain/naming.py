@@ -1,0 +1,54 @@
+"""Names and labels of what we create in the engine.
+
+Only what carries :data:`CENTRE` with our centre's id is ours; nothing else is ever touched.
+"""
+
+import re
+
+CENTRE = "fr.e5b.centre"
+ROLE = "fr.e5b.role"
+SEAT = "fr.e5b.seat"
+SITE = "fr.e5b.site"
+GENERATION = "fr.e5b.generation"
+WAVE = "fr.e5b.wave"
+CANDIDATE = "fr.e5b.candidate"
+CONTRACT = "fr.e5b.contract"
+SOURCE = "fr.e5b.source"
+
+CONTRACT_VERSION = "1"
+
+ROLE_ENVIRONMENT = "environment"
+ROLE_GATEWAY = "gateway"
+ROLE_NETWORK = "network"
+ROLE_EVIDENCE = "evidence"
+ROLE_REFERENCE = "reference"
+
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+def environment_name(centre: str, seat: int, generation: int) -> str:
+    """Container name of a seat's environment: ``e5b-0750001a-poste-07-g3``."""
+    return f"e5b-{centre}-poste-{seat:02d}-g{generation}"
+
+
+def reference_name(centre: str, site: str) -> str:
+    """Container name of the throw-away environment that gives an image's reference fingerprint."""
+    return f"e5b-{centre}-reference-{site}"
+
+
+def gateway_name(centre: str) -> str:
+    return f"e5b-{centre}-gateway"
+
+
+def network_name(centre: str) -> str:
+    return f"e5b-{centre}"
+
+
+def evidence_tag(wave: str, seat: int, attempt: int) -> str:
+    """Image tag of a sealed environment's layer."""
+    return f"e5b-evidence:{wave}-{seat:02d}-{attempt}"
+
+
+def seat_host(seat: int, domain: str) -> str:
+    """Host name of a seat's site: ``poste-07.e5b.lan``."""
+    return f"poste-{seat:02d}.{domain}"

@@ -1,0 +1,34 @@
+"""Messages for people: French unless ``E5B_LANG=en``.
+
+Message identifiers in the code are English; the French catalogue is ``locale/fr/LC_MESSAGES/e5b.po``.
+"""
+
+import gettext
+import os
+from functools import cache
+from pathlib import Path
+
+LOCALE_DIR = Path(__file__).parent / "locale"
+DOMAIN = "e5b"
+
+
+def language() -> str:
+    """The language of messages: ``fr`` (default) or ``en``."""
+    return "en" if os.environ.get("E5B_LANG", "fr").lower().startswith("en") else "fr"
+
+
+@cache
+def _catalogue(code: str) -> gettext.NullTranslations:
+    if code == "en":
+        return gettext.NullTranslations()
+    return gettext.translation(DOMAIN, LOCALE_DIR, languages=[code], fallback=True)
+
+
+def _(message: str) -> str:
+    """The message in the language in force; with ``{placeholders}`` for :meth:`str.format`."""
+    return _catalogue(language()).gettext(message)
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    """Singular or plural form of a message for *n*."""
+    return _catalogue(language()).ngettext(singular, plural, n)

@@ -1,0 +1,213 @@
+"""What the services need from the world, as small protocols. Adapters implement them; wiring chooses."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.domain.exam import Environment, Evidence, Site, Wave
+from orchestrator.domain.fingerprint import Fingerprint
+from orchestrator.domain.plan import Observed
+from orchestrator.domain.routes import Route
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present as an aware UTC datetime."""
+
+
+class Progress(Protocol):
+    """Shows that something long goes on. ``begin`` opens a phase of *total* parts, ``step`` ends one part."""
+
+    def begin(self, title: str, total: int) -> None: ...
+    def step(self, what: str) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """*storage_driver* such as ``overlay2``; *root* is the engine's data folder; *disk_quota* says whether the
+    engine can bound the size of a container's layer."""
+
+    version: str
+    storage_driver: str
+    root: Path
+    disk_quota: bool
+    live_restore: bool
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """*id* is the content digest ``sha256:…``; *contract* and *site* are None without the labels."""
+
+    id: str
+    reference: str
+    contract: str | None
+    site: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """An image made of an environment: its *id*, and what it adds in bytes."""
+
+    id: str
+    tag: str
+    size: int
+
+
+class Engine(Protocol):
+    """The container engine, seen from a centre. All methods raise EngineUnavailable when it does not answer and
+    EnvironmentFailed when an environment does not do what it is asked."""
+
+    def facts(self) -> EngineFacts: ...
+
+    def image(self, reference: str) -> ImageFacts | None:
+        """The image that *reference* (name or id) stands for, or None."""
+
+    def ensure_network(self) -> None:
+        """The centre's internal network. Raises Conflict when its name or subnet is somebody else's."""
+
+    def observe(self, names: Collection[str] = ()) -> dict[str, Observed]:
+        """Every container of ours, and any container at all that has one of *names*."""
+
+    def create(self, environment: Environment) -> None:
+        """Create and start. An existing container of ours with that name and image is kept and started.
+        Raises Conflict when the name is somebody else's."""
+
+    def start(self, name: str) -> None: ...
+
+    def remove(self, name: str) -> None:
+        """Remove a container of ours, running or not; nothing when there is none. Raises Conflict when it is not
+        ours."""
+
+    def ready(self, name: str, timeout: float) -> None:
+        """Wait until the image says that its site serves; EnvironmentFailed after *timeout* seconds."""
+
+    def fingerprint(self, name: str, *, full: bool = False) -> Fingerprint: ...
+
+    def reference(self, site: Site, image: str) -> Fingerprint:
+        """The fingerprint of *image* itself, taken in full in a throw-away environment."""
+
+    def describe(self, name: str) -> dict[str, Any]: ...
+
+    def quiesce(self, name: str) -> None: ...
+
+    def thaw(self, name: str) -> None: ...
+
+    def commit(self, name: str, tag: str, labels: Mapping[str, str]) -> LayerFacts:
+        """Make one image of the environment, in one layer above its image."""
+
+    def export(self, name: str) -> Iterator[bytes]:
+        """The portable content of the environment: the tar that the contract's ``export`` writes."""
+
+    def size(self, name: str) -> int:
+        """Bytes that the environment has written above its image."""
+
+
+class Gateway(Protocol):
+    """One stable address per seat."""
+
+    def ensure(self, routes: Sequence[Route]) -> bool:
+        """The gateway runs and serves *routes*; True when it had to be started or replaced. Raises Conflict when
+        a port or the name is somebody else's."""
+
+    def switch(self, routes: Sequence[Route]) -> None:
+        """Serve *routes* from now on, all at once; what is stored survives a restart of the gateway. Raises
+        EnvironmentFailed when the running gateway does not confirm them."""
+
+    def serving(self) -> list[Route] | None:
+        """What the running gateway serves; None when it does not run."""
+
+    def remove(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class SealedArchive:
+    """An archive that was written, synced and read back. *path* is absolute; *sha256* is the whole file's."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+class Sealing(Protocol):
+    """Evidence on the disk."""
+
+    def write(self, name: str, manifest: Mapping[str, Any], parts: Iterator[bytes]) -> SealedArchive:
+        """Write the archive *name* from the exported tar stream, with *manifest* completed by each part's sha256;
+        sync, rename, read back. Nothing remains of an attempt that fails. Raises NoSpace, EvidenceInvalid."""
+
+    def verify(self, name: str, sha256: str) -> None:
+        """Read archive *name* whole and check it against *sha256* and its own manifest. Raises EvidenceInvalid."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal to be written."""
+
+    action: str
+    wave: str | None = None
+    seat: int | None = None
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class JournalLine:
+    """A line as it was written. *hash* covers the line and the hash before it."""
+
+    number: int
+    at: datetime
+    actor: str
+    action: str
+    wave: str | None
+    seat: int | None
+    data: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+class Store(Protocol):
+    """The desired state and the journal. Each ``save`` is one durable transaction together with its journal
+    entries."""
+
+    def wave(self, wave: str) -> Wave | None: ...
+    def waves(self) -> list[Wave]: ...
+    def environments(self) -> list[Environment]: ...
+    def evidence(self, wave: str | None = None) -> list[Evidence]: ...
+    def reference(self, image: str) -> Fingerprint | None: ...
+    def save(
+        self,
+        *entries: Entry,
+        waves: Sequence[Wave] = (),
+        environments: Sequence[Environment] = (),
+        evidence: Sequence[Evidence] = (),
+        references: Mapping[str, Fingerprint] | None = None,
+    ) -> None: ...
+    def journal(self, wave: str | None = None) -> list[JournalLine]: ...
+    def verify_journal(self) -> JournalLine | None:
+        """The last line of a chain that holds (None when empty). Raises JournalBroken."""
+
+
+class Locks(Protocol):
+    def room(self, room: str, command: str) -> AbstractContextManager[None]:
+        """Held while one command works on a room's waves; ends with the process, however it ends. Raises Busy
+        with who holds it."""
+
+
+class Host(Protocol):
+    """Facts about the machine. Sizes are bytes."""
+
+    def cpus(self) -> int: ...
+    def memory_available(self) -> int: ...
+    def disk_free(self, path: Path) -> int: ...
+    def port_holder(self, address: str, port: int) -> str | None:
+        """What listens there: a description, or None when the port is free."""
+
+    def clock_synchronised(self) -> bool | None:
+        """Whether the clock follows a time server; None when it cannot be told."""
+
+    def networks(self) -> list[str]:
+        """The networks that the machine already knows a route to, as CIDR."""

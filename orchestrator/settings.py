@@ -1,0 +1,206 @@
+"""``centre.toml``: read once, validated once, frozen.
+
+Every setting is documented here; ``e5b init`` writes the commented file and the reference page is generated.
+"""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from orchestrator.domain import naming
+from orchestrator.domain.exam import Site
+from orchestrator.errors import SettingsInvalid
+from orchestrator.i18n import _
+
+Address = ipaddress.IPv4Address
+Network = ipaddress.IPv4Network
+Slug = Annotated[str, Field(pattern=rf"^{naming.SLUG.pattern}$", max_length=32)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Centre(_Section):
+    id: Slug = Field(
+        description="Short id of the centre, in labels and names: lower-case letters, digits, hyphens"
+    )
+    name: str = Field(description="The centre's name as people read it")
+    state: Path = Field(description="Folder of the state, the journal and the evidence")
+
+
+class GatewaySettings(_Section):
+    addressing: Literal["port", "host"] = Field(
+        "port",
+        description="`port`: one port per seat on one address; `host`: one host name per seat on one port",
+    )
+    listen: Address = Field(Address("0.0.0.0"), description="Address that the gateway listens on")  # noqa: S104
+    host: str = Field("127.0.0.1", description="Addressing `port`: the address that seats type")
+    first_port: int = Field(
+        8001,
+        ge=1,
+        le=65000,
+        description="Addressing `port`: the port of seat 1; seat n has this port + n - 1",
+    )
+    domain: str = Field("e5b.lan", description="Addressing `host`: seat 7 is `poste-07.` followed by this")
+    port: int = Field(80, ge=1, le=65535, description="Addressing `host`: the one port")
+    staff: tuple[Network, ...] = Field(
+        (), description="Addresses or networks of the staff, who may reach every seat's site"
+    )
+
+
+class NetworkSettings(_Section):
+    subnet: Network = Field(
+        Network("10.213.0.0/24"), description="Internal network of the environments: no route leads out of it"
+    )
+
+
+class Limits(_Section):
+    memory_mb: int = Field(640, ge=128, description="Memory of one environment, in MB")
+    cpus: float = Field(1.0, gt=0, description="Processors that one environment may use at most")
+    processes: int = Field(160, ge=32, description="Processes and threads of one environment")
+    disk_mb: int = Field(2048, ge=256, description="What one environment may write, in MB")
+    parallel: int = Field(
+        0, ge=0, description="Environments handled at the same time; 0: chosen from the processors"
+    )
+
+
+class Sites(_Section):
+    wordpress: str = Field("e5b/wordpress:current", description="Image of the WordPress site")
+    prestashop: str = Field("e5b/prestashop:current", description="Image of the PrestaShop site")
+
+    def image(self, site: Site) -> str:
+        return self.wordpress if site is Site.WORDPRESS else self.prestashop
+
+
+class Seat(_Section):
+    number: int = Field(ge=1, le=99, description="The workstation's number, unique in the centre")
+    address: Address = Field(
+        description="The workstation's own address, from which alone its site can be reached"
+    )
+
+
+class Room(_Section):
+    name: Slug = Field(description="Short name: lower-case letters, digits, hyphens")
+    seats: tuple[Seat, ...] = Field(min_length=1, description="The room's workstations")
+
+
+class Settings(_Section):
+    centre: Centre
+    gateway: GatewaySettings = GatewaySettings()
+    network: NetworkSettings = NetworkSettings()
+    limits: Limits = Limits()
+    sites: Sites = Sites()
+    rooms: tuple[Room, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _unique(self) -> "Settings":
+        names: set[str] = set()
+        numbers: set[int] = set()
+        addresses: set[Address] = set()
+        for room in self.rooms:
+            if room.name in names:
+                raise ValueError(_("room {name} is declared twice").format(name=room.name))
+            names.add(room.name)
+            for seat in room.seats:
+                if seat.number in numbers:
+                    raise ValueError(_("seat {seat} is declared twice").format(seat=seat.number))
+                if seat.address in addresses:
+                    raise ValueError(
+                        _("address {address} is given to two seats").format(address=seat.address)
+                    )
+                numbers.add(seat.number)
+                addresses.add(seat.address)
+        needed = 2 * len(numbers) + 4
+        if self.network.subnet.num_addresses < needed:
+            raise ValueError(
+                _("the network {subnet} is too small: {needed} addresses are needed").format(
+                    subnet=self.network.subnet, needed=needed
+                )
+            )
+        return self
+
+    @property
+    def seats(self) -> dict[int, Seat]:
+        return {seat.number: seat for room in self.rooms for seat in room.seats}
+
+    def room(self, name: str) -> Room | None:
+        return next((room for room in self.rooms if room.name == name), None)
+
+    def seat_port(self, seat: int) -> int:
+        """The gateway's port for *seat*."""
+        gateway = self.gateway
+        return gateway.port if gateway.addressing == "host" else gateway.first_port + seat - 1
+
+    def seat_url(self, seat: int) -> str:
+        """The one address of a seat's site, without a final slash."""
+        gateway, port = self.gateway, self.seat_port(seat)
+        host = naming.seat_host(seat, gateway.domain) if gateway.addressing == "host" else gateway.host
+        return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+
+    @property
+    def database(self) -> Path:
+        return self.centre.state / "e5b.sqlite"
+
+    @property
+    def evidence_folder(self) -> Path:
+        return self.centre.state / "evidence"
+
+    @property
+    def gateway_folder(self) -> Path:
+        return self.centre.state / "gateway"
+
+    @property
+    def locks_folder(self) -> Path:
+        return self.centre.state / "locks"
+
+
+def load(path: Path) -> Settings:
+    """The settings in *path*. Raises SettingsInvalid with every fault of the file."""
+    hint = _("Correct {path}; `e5b init --help` shows how to write a new one.").format(path=path)
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsInvalid(
+            _("There is no settings file {path}.").format(path=path),
+            hint=_("Run `e5b init`, or name another file with --centre."),
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(_("{path} cannot be read: {error}.").format(path=path, error=error)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(
+            _("{path} is not valid TOML: {error}.").format(path=path, error=error), hint=hint
+        ) from error
+    state = raw.get("centre", {}).get("state") if isinstance(raw.get("centre"), dict) else None
+    if isinstance(state, str):
+        # A relative folder is relative to the file that names it, not to where the command was run.
+        raw["centre"]["state"] = str(path.resolve().parent / state)
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        faults = [
+            _fault(item["loc"], item["type"], item["msg"], item.get("input")) for item in error.errors()
+        ]
+        raise SettingsInvalid(
+            _("{path} holds a setting that cannot be used.").format(path=path)
+            if len(faults) == 1
+            else _("{path} holds {count} settings that cannot be used.").format(path=path, count=len(faults)),
+            hint=hint,
+            details=faults,
+        ) from error
+
+
+def _fault(location: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+    where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    if kind == "extra_forbidden":
+        return _("{where}: unknown setting").format(where=where)
+    if kind == "missing":
+        return _("{where}: this setting is required").format(where=where)
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return _("{where}: {value} cannot be used ({message})").format(
+        where=where, value=repr(value), message=message
+    )
