@@ -25,9 +25,7 @@ class _Section(BaseModel):
 
 
 class Centre(_Section):
-    id: Slug = Field(
-        description="Short id of the centre, in labels and names: lower-case letters, digits, hyphens"
-    )
+    id: Slug = Field(description="Short id of the centre, in labels and names: lower-case letters, digits, hyphens")
     name: str = Field(description="The centre's name as people read it")
     state: Path = Field(description="Folder of the state, the journal and the evidence")
 
@@ -63,9 +61,7 @@ class Limits(_Section):
     cpus: float = Field(1.0, gt=0, description="Processors that one environment may use at most")
     processes: int = Field(160, ge=32, description="Processes and threads of one environment")
     disk_mb: int = Field(2048, ge=256, description="What one environment may write, in MB")
-    parallel: int = Field(
-        0, ge=0, description="Environments handled at the same time; 0: chosen from the processors"
-    )
+    parallel: int = Field(0, ge=0, description="Environments handled at the same time; 0: chosen from the processors")
 
 
 class Sites(_Section):
@@ -78,9 +74,7 @@ class Sites(_Section):
 
 class Seat(_Section):
     number: int = Field(ge=1, le=99, description="The workstation's number, unique in the centre")
-    address: Address = Field(
-        description="The workstation's own address, from which alone its site can be reached"
-    )
+    address: Address = Field(description="The workstation's own address, from which alone its site can be reached")
 
 
 class Room(_Section):
@@ -109,9 +103,7 @@ class Settings(_Section):
                 if seat.number in numbers:
                     raise ValueError(_("seat {seat} is declared twice").format(seat=seat.number))
                 if seat.address in addresses:
-                    raise ValueError(
-                        _("address {address} is given to two seats").format(address=seat.address)
-                    )
+                    raise ValueError(_("address {address} is given to two seats").format(address=seat.address))
                 numbers.add(seat.number)
                 addresses.add(seat.address)
         needed = 2 * len(numbers) + 4
@@ -181,9 +173,7 @@ def load(path: Path) -> Settings:
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        faults = [
-            _fault(item["loc"], item["type"], item["msg"], item.get("input")) for item in error.errors()
-        ]
+        faults = [_fault(item["loc"], item["type"], item["msg"], item.get("input")) for item in error.errors()]
         raise SettingsInvalid(
             _("{path} holds a setting that cannot be used.").format(path=path)
             if len(faults) == 1
@@ -201,6 +191,4 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str, value: Any)
         return _("{where}: this setting is required").format(where=where)
     if kind == "value_error":
         return message.removeprefix("Value error, ")
-    return _("{where}: {value} cannot be used ({message})").format(
-        where=where, value=repr(value), message=message
-    )
+    return _("{where}: {value} cannot be used ({message})").format(where=where, value=repr(value), message=message)

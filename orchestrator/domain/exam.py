@@ -46,7 +46,7 @@ class Place:
     """One seat in one wave, with the candidate who works there.
 
     *proof* is None until prepare has looked, then ``proved`` or a sentence that says how the environment
-    differs. Times are aware UTC datetimes.
+    differs. *waived* is the journaled reason why this seat needs no evidence. Times are aware UTC datetimes.
     """
 
     seat: int
@@ -58,6 +58,7 @@ class Place:
     proof: str | None = None
     opened_at: datetime | None = None
     closed_at: datetime | None = None
+    waived: str | None = None
 
     @property
     def taking_part(self) -> bool:
@@ -108,6 +109,8 @@ class Wave:
 class EnvironmentRole(StrEnum):
     ACTIVE = "active"
     """The environment that the seat's address leads to."""
+    STANDBY = "standby"
+    """Made behind the seat; not reachable before it is proved and the gateway is switched to it."""
     RETIRED = "retired"
     """To be removed: it is not reachable any more."""
     GONE = "gone"

@@ -3,6 +3,7 @@
 Only what carries :data:`CENTRE` with our centre's id is ours; nothing else is ever touched.
 """
 
+import hashlib
 import re
 
 CENTRE = "fr.e5b.centre"
@@ -42,6 +43,12 @@ def gateway_name(centre: str) -> str:
 
 def network_name(centre: str) -> str:
     return f"e5b-{centre}"
+
+
+def bridge_name(centre: str) -> str:
+    """Interface of the environments' bridge on the host: at most fifteen characters (Linux's IFNAMSIZ)."""
+    name = f"e5b-{centre}"
+    return name if len(name) <= 15 else "e5b-" + hashlib.sha256(centre.encode()).hexdigest()[:11]
 
 
 def evidence_tag(wave: str, seat: int, attempt: int) -> str:

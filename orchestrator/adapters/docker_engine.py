@@ -1,0 +1,417 @@
+"""The Docker engine through its SDK. Implements ports.Engine.
+
+The API is that of Docker 20.10 (1.41), the oldest engine that a supported distribution ships.
+"""
+
+import contextlib
+import functools
+import json
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+from docker.types import Ulimit
+from docker.utils.socket import frames_iter
+
+from orchestrator.domain import naming
+from orchestrator.domain.exam import Environment, Site
+from orchestrator.domain.fingerprint import Fingerprint, FingerprintMalformed
+from orchestrator.domain.plan import Observed
+from orchestrator.errors import Conflict, E5BError, EngineUnavailable, EnvironmentFailed, NoSpace
+from orchestrator.i18n import _
+from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts
+from orchestrator.settings import Settings
+
+BIN = "/opt/e5b/bin"
+
+# What MariaDB, Apache and the image's supervisor need to become their own users and to read their files.
+CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
+
+TMPFS = {"/run": "size=16m,mode=755", "/tmp": "size=192m,mode=1777", "/var/tmp": "size=64m,mode=1777"}  # noqa: S108
+
+STDOUT = 1
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def connect(timeout: float = 120) -> docker.DockerClient:
+    """A client for the engine that the environment names (DOCKER_HOST) or the local one.
+
+    Raises EngineUnavailable, with the remedy, when none answers or when this user may not talk to it.
+    """
+    try:
+        client = docker.from_env(version="1.41", timeout=int(timeout), max_pool_size=64)
+        client.ping()
+    except (DockerException, requests.RequestException) as error:
+        raise unavailable(error) from error
+    return client
+
+
+def unavailable(error: Exception) -> EngineUnavailable:
+    """What to tell a person when the engine cannot be reached because of *error*."""
+    if "Permission denied" in str(error):
+        return EngineUnavailable(
+            _("This user may not talk to the Docker engine."),
+            hint=_("Run the command with sudo, or add the user to the group docker and log in again."),
+        )
+    return EngineUnavailable(
+        _("No Docker engine answers."),
+        hint=_("Start it (sudo systemctl start docker) or install it (sudo e5b setup), then run the command again."),
+    )
+
+
+def _translated(
+    method: "Callable[Concatenate[DockerEngine, P], R]",
+) -> "Callable[Concatenate[DockerEngine, P], R]":
+    """Turns what the SDK raises into our errors."""
+
+    def wrapper(self: "DockerEngine", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except (APIError, DockerException, requests.RequestException) as error:
+            raise translated(error) from error
+
+    return functools.update_wrapper(wrapper, method)
+
+
+def translated(error: Exception) -> E5BError:
+    """Our error for what the SDK raised."""
+    if not isinstance(error, APIError):
+        return unavailable(error)
+    explanation = str(error.explanation or error)
+    if "no space left on device" in explanation:
+        return NoSpace(
+            _("The disk that holds the Docker engine's data is full."),
+            hint=_("Free some room, then run the same command again."),
+        )
+    return EnvironmentFailed(_("The Docker engine refused: {reason}").format(reason=explanation.strip()))
+
+
+class DockerEngine:
+    def __init__(self, client: docker.DockerClient, settings: Settings) -> None:
+        self._client, self._settings = client, settings
+        self._centre = settings.centre.id
+        self._network = naming.network_name(self._centre)
+
+    # The engine itself
+
+    @_translated
+    def facts(self) -> EngineFacts:
+        info = self._client.info()
+        root = Path(info["DockerRootDir"])
+        backing = dict(info.get("DriverStatus") or ()).get("Backing Filesystem")
+        return EngineFacts(
+            version=info["ServerVersion"],
+            storage_driver=info["Driver"],
+            root=root,
+            disk_quota=info["Driver"] == "overlay2" and backing == "xfs" and _has_project_quota(root),
+            live_restore=bool(info.get("LiveRestoreEnabled")),
+        )
+
+    @functools.cached_property
+    def _disk_quota(self) -> bool:
+        return self.facts().disk_quota
+
+    @_translated
+    def image(self, reference: str) -> ImageFacts | None:
+        try:
+            found = self._client.api.inspect_image(reference)
+        except NotFound:
+            return None
+        labels = found["Config"].get("Labels") or {}
+        return ImageFacts(
+            id=found["Id"],
+            reference=reference,
+            contract=labels.get(naming.CONTRACT),
+            site=labels.get(naming.SITE),
+            size=found["Size"],
+        )
+
+    @_translated
+    def ensure_network(self) -> None:
+        subnet = str(self._settings.network.subnet)
+        found = self._client.api.networks(names=[self._network])
+        for network in (item for item in found if item["Name"] == self._network):
+            if (network["Labels"] or {}).get(naming.CENTRE) != self._centre:
+                raise Conflict(
+                    _("A Docker network named {name} exists and is not ours.").format(name=self._network),
+                    hint=_("Rename or remove it, or give the centre another id in centre.toml."),
+                )
+            if [item["Subnet"] for item in network["IPAM"]["Config"]] == [subnet]:
+                return
+            if self._client.api.inspect_network(network["Id"])["Containers"]:
+                raise Conflict(
+                    _("The network {name} is in use with another subnet than {subnet}.").format(
+                        name=self._network, subnet=subnet
+                    ),
+                    hint=_("Finish the waves in progress before changing network.subnet in centre.toml."),
+                )
+            self._client.api.remove_network(network["Id"])
+        try:
+            self._client.api.create_network(
+                self._network,
+                driver="bridge",
+                internal=True,
+                check_duplicate=True,
+                ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)]),
+                labels={naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_NETWORK},
+                options={
+                    "com.docker.network.bridge.name": naming.bridge_name(self._centre),
+                    # No candidate's site talks to another's.
+                    "com.docker.network.bridge.enable_icc": "false",
+                },
+            )
+        except APIError as error:
+            if "overlaps" not in str(error.explanation):
+                raise
+            raise Conflict(
+                _("The network {subnet} overlaps with one that the machine already uses.").format(subnet=subnet),
+                hint=_("Choose another private network for network.subnet in centre.toml."),
+            ) from error
+
+    @_translated
+    def observe(self, names: Collection[str] = ()) -> dict[str, Observed]:
+        found: dict[str, Observed] = {}
+        for item in self._client.api.containers(all=True):
+            name = item["Names"][0].removeprefix("/")
+            labels = item["Labels"] or {}
+            ours = labels.get(naming.CENTRE) == self._centre
+            if not ours and name not in names:
+                continue
+            networks = item["NetworkSettings"]["Networks"] or {}
+            seat = labels.get(naming.SEAT)
+            found[name] = Observed(
+                name=name,
+                ours=ours,
+                running=item["State"] == "running",
+                image=item["ImageID"],
+                address=(networks.get(self._network) or {}).get("IPAddress") or None,
+                seat=int(seat) if ours and seat is not None else None,
+            )
+        return found
+
+    # Environments
+
+    @_translated
+    def create(self, environment: Environment) -> None:
+        found = self._inspect(environment.name)
+        if found is not None:
+            self._check_ours(found)
+            if found["Image"] == environment.image and found["State"]["Status"] != "dead":
+                self.start(environment.name)
+                return
+            self.remove(environment.name)
+        labels = {
+            naming.CENTRE: self._centre,
+            naming.ROLE: naming.ROLE_ENVIRONMENT,
+            naming.SEAT: str(environment.seat),
+            naming.SITE: environment.site.value,
+            naming.GENERATION: str(environment.generation),
+        }
+        api = self._client.api
+        api.create_container(
+            environment.image,
+            name=environment.name,
+            hostname=f"poste-{environment.seat:02d}",
+            environment={"E5B_URL": environment.url},
+            labels=labels,
+            stop_signal="SIGTERM",
+            host_config=self._host_config(self._network),
+            networking_config=api.create_networking_config(
+                {self._network: api.create_endpoint_config(ipv4_address=environment.address)}
+            ),
+        )
+        api.start(environment.name)
+
+    def _host_config(self, network: str) -> Any:
+        limits = self._settings.limits
+        memory, disk = limits.memory_mb * 2**20, limits.disk_mb * 2**20
+        return self._client.api.create_host_config(
+            network_mode=network,
+            cap_drop=["ALL"],
+            cap_add=CAPABILITIES,
+            security_opt=["no-new-privileges"],
+            mem_limit=memory,
+            memswap_limit=memory,
+            nano_cpus=int(limits.cpus * 1e9),
+            pids_limit=limits.processes,
+            tmpfs=TMPFS,
+            # The work survives a restart of the engine or of the machine.
+            restart_policy={"Name": "unless-stopped"},
+            # A single file can never be larger than the whole allowance, even where the engine has no quota.
+            ulimits=[Ulimit(name="fsize", soft=disk, hard=disk), Ulimit(name="core", soft=0, hard=0)],
+            storage_opt={"size": f"{limits.disk_mb}m"} if self._disk_quota else None,
+            log_config=docker.types.LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
+            # Docker's own resolver would forward queries to the host's: this upstream answers nothing, at once.
+            dns=["127.0.0.1"],
+            # Before the kernel kills anything of the host, it kills a candidate's runaway process.
+            oom_score_adj=500,
+        )
+
+    @_translated
+    def start(self, name: str) -> None:
+        found = self._owned(name)
+        if found["State"]["Paused"]:
+            self._client.api.unpause(name)
+        elif not found["State"]["Running"]:
+            self._client.api.start(name)
+
+    @_translated
+    def remove(self, name: str) -> None:
+        found = self._inspect(name)
+        if found is None:
+            return
+        self._check_ours(found)
+        with contextlib.suppress(NotFound):
+            self._client.api.remove_container(found["Id"], force=True, v=True)
+
+    @_translated
+    def ready(self, name: str, timeout: float) -> None:
+        self._run(name, ["ready", "--timeout", str(int(timeout))])
+
+    @_translated
+    def fingerprint(self, name: str, *, full: bool = False) -> Fingerprint:
+        command = ["fingerprint", "--full"] if full else ["fingerprint"]
+        text = self._run(name, command, b"" if full else self._changes(name))
+        try:
+            return Fingerprint.parse(text.decode(errors="replace"))
+        except FingerprintMalformed as error:
+            raise EnvironmentFailed(
+                _("{name} gave a fingerprint that cannot be read: {error}.").format(name=name, error=error)
+            ) from error
+
+    @_translated
+    def reference(self, site: Site, image: str) -> Fingerprint:
+        name = naming.reference_name(self._centre, site.value)
+        self.remove(name)
+        self._client.api.create_container(
+            image,
+            name=name,
+            labels={naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_REFERENCE, naming.SITE: site.value},
+            host_config=self._host_config("none"),
+        )
+        try:
+            self._client.api.start(name)
+            self.ready(name, 120)
+            return self.fingerprint(name, full=True)
+        finally:
+            self.remove(name)
+
+    @_translated
+    def describe(self, name: str) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(self._run(name, ["describe"]))
+        return described
+
+    @_translated
+    def quiesce(self, name: str) -> None:
+        self._run(name, ["quiesce", "--timeout", "10", "--hold", "300"])
+
+    @_translated
+    def thaw(self, name: str) -> None:
+        self._run(name, ["thaw"])
+
+    @_translated
+    def commit(self, name: str, tag: str, labels: Mapping[str, str]) -> LayerFacts:
+        found = self._owned(name)
+        all_labels = {**labels, naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_EVIDENCE}
+        previous = self.image(tag)
+        made = self._client.api.commit(
+            found["Id"],
+            repository=tag.partition(":")[0],
+            tag=tag.partition(":")[2],
+            changes=[f"LABEL {key}={json.dumps(value)}" for key, value in all_labels.items()],
+        )
+        if previous is not None and previous.id != made["Id"]:
+            # What an interrupted attempt left under this tag has just lost its name.
+            with contextlib.suppress(APIError):
+                self._client.api.remove_image(previous.id)
+        size = self._client.api.inspect_image(made["Id"])["Size"]
+        return LayerFacts(made["Id"], tag, size - self._client.api.inspect_image(found["Image"])["Size"])
+
+    def export(self, name: str) -> Iterator[bytes]:
+        try:
+            yield from self._stream(name, ["export"], self._changes(name))
+        except (APIError, DockerException, requests.RequestException) as error:
+            raise translated(error) from error
+
+    @_translated
+    def size(self, name: str) -> int:
+        self._owned(name)
+        found = self._client.api.containers(all=True, size=True, filters={"name": f"^/{name}$"})
+        return int(found[0].get("SizeRw") or 0)
+
+    # What all of them use
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._client.api.inspect_container(name)
+        except NotFound:
+            return None
+        return found
+
+    def _owned(self, name: str) -> dict[str, Any]:
+        found = self._inspect(name)
+        if found is None:
+            raise EnvironmentFailed(_("The environment {name} is not there any more.").format(name=name))
+        self._check_ours(found)
+        return found
+
+    def _check_ours(self, found: Mapping[str, Any]) -> None:
+        if (found["Config"]["Labels"] or {}).get(naming.CENTRE) != self._centre:
+            raise Conflict(
+                _("A container named {name} exists and is not ours; it was not touched.").format(
+                    name=found["Name"].removeprefix("/")
+                ),
+                hint=_("Its owner must rename or remove it; then run the command again."),
+            )
+
+    def _changes(self, name: str) -> bytes:
+        """What differs from the image, as the contract's executables read it: NUL-separated absolute paths."""
+        changes = self._client.api.diff(name) or ()
+        return b"".join(change["Path"].encode("utf-8", "surrogateescape") + b"\0" for change in changes)
+
+    def _run(self, name: str, command: list[str], stdin: bytes | None = None) -> bytes:
+        return b"".join(self._stream(name, command, stdin))
+
+    def _stream(self, name: str, command: list[str], stdin: bytes | None = None) -> Iterator[bytes]:
+        """Standard output of one of the contract's executables; EnvironmentFailed when it does not exit with 0."""
+        self._owned(name)
+        api = self._client.api
+        created = api.exec_create(name, [f"{BIN}/{command[0]}", *command[1:]], stdin=stdin is not None)
+        stream = api.exec_start(created["Id"], socket=True)
+        connection: socket.socket = getattr(stream, "_sock", stream)
+        errors: list[bytes] = []
+        try:
+            if stdin is not None:
+                connection.sendall(stdin)
+                connection.shutdown(socket.SHUT_WR)
+            for kind, data in frames_iter(stream, tty=False):
+                if kind == STDOUT:
+                    yield data
+                else:
+                    errors.append(data)
+        finally:
+            stream.close()
+        code = api.exec_inspect(created["Id"])["ExitCode"]
+        if code != 0:
+            reason = b"".join(errors).decode(errors="replace").strip() or f"exit status {code}"
+            raise EnvironmentFailed(
+                _("{name}: {command} failed: {reason}").format(name=name, command=command[0], reason=reason)
+            )
+
+
+def _has_project_quota(folder: Path) -> bool:
+    """Whether the file system that holds *folder* is mounted with project quotas (xfs ``prjquota``)."""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    mounts = [line.split()[1:4:2] for line in lines]
+    holding = [mount for mount in mounts if folder.is_relative_to(mount[0])]
+    options = max(holding, key=lambda mount: len(mount[0]), default=["", ""])[1].split(",")
+    return "prjquota" in options or "pquota" in options

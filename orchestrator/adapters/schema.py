@@ -1,0 +1,107 @@
+"""The tables of the centre's state, as SQLAlchemy sees them. The migrations beside it make them."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
+
+# Times are ISO 8601 texts in UTC: SQLite has no type for them, and a person who opens the file can read them.
+
+waves = Table(
+    "waves",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("half_day", String, nullable=False),
+    Column("room", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("site", String, nullable=False),
+    Column("image", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("intent", String),
+    Column("reason", Text),
+)
+
+places = Table(
+    "places",
+    METADATA,
+    Column("wave", ForeignKey("waves.id"), nullable=False),
+    Column("seat", Integer, nullable=False),
+    Column("candidate", String, nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Column("absent", Boolean, nullable=False),
+    Column("left_out", Boolean, nullable=False),
+    Column("environment", String),
+    Column("proof", Text),
+    Column("opened_at", String),
+    Column("closed_at", String),
+    Column("waived", Text),
+    PrimaryKeyConstraint("wave", "seat"),
+    UniqueConstraint("wave", "candidate"),
+)
+
+environments = Table(
+    "environments",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("seat", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("site", String, nullable=False),
+    Column("image", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("url", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("touched", Boolean, nullable=False),
+    Column("wave", String),
+    Column("proved_at", String),
+    UniqueConstraint("seat", "generation"),
+)
+
+evidence = Table(
+    "evidence",
+    METADATA,
+    Column("wave", ForeignKey("waves.id"), nullable=False),
+    Column("seat", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("candidate", String, nullable=False),
+    Column("environment", String, nullable=False),
+    Column("layer", String, nullable=False),
+    Column("archive", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sealed_at", String, nullable=False),
+    Column("verified_at", String),
+    PrimaryKeyConstraint("wave", "seat", "attempt"),
+)
+
+image_references = Table(
+    "image_references",
+    METADATA,
+    Column("image", String, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("wave", String),
+    Column("seat", Integer),
+    Column("data", JSON, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+)

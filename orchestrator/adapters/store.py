@@ -1,0 +1,319 @@
+"""The centre's state in SQLite: desired state, references, evidence records and the hash-chained journal."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, create_engine, event, select, text
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError
+
+from orchestrator.adapters import schema
+from orchestrator.domain.exam import Environment, EnvironmentRole, Evidence, Place, Site, Wave
+from orchestrator.domain.fingerprint import Fingerprint
+from orchestrator.domain.lifecycle import WaveState
+from orchestrator.errors import E5BError, JournalBroken, NoSpace
+from orchestrator.i18n import _
+from orchestrator.ports import Clock, Entry, JournalLine
+
+HEAD = "0001"
+"""The newest migration; a test holds it equal to what the folder of migrations says."""
+
+GENESIS = "0" * 64
+
+
+class SqliteStore:
+    """Implements ports.Store. *actor* is who the journal names for what this process does."""
+
+    def __init__(self, database: Path, clock: Clock, actor: str) -> None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        self._database, self._clock, self._actor = database, clock, actor
+        self._engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30})
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin_immediate)
+        self._migrate()
+
+    def _migrate(self) -> None:
+        with self._transaction() as connection:
+            tables = connection.execute(text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'"))
+            if tables.first() is not None:
+                version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+                if version == HEAD:
+                    return
+                if str(version) > HEAD:
+                    raise E5BError(
+                        _("{path} was written by a newer version of this program.").format(path=self._database),
+                        hint=_("Install the newer version; nothing was changed."),
+                    )
+            # Imported here: every command would pay for it otherwise, and it serves once per version.
+            from alembic import command
+            from alembic.config import Config
+
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            if "disk is full" in str(error.orig):
+                raise NoSpace(
+                    _("The disk is full: the state in {path} could not be written.").format(path=self._database),
+                    hint=_("Free some room, then run the same command again."),
+                ) from error
+            raise E5BError(
+                _("The state in {path} cannot be used: {error}.").format(path=self._database, error=error.orig),
+                hint=_("Nothing was changed. Check the folder's owner and the disk, then run the command again."),
+            ) from error
+
+    # Reading
+
+    def wave(self, wave: str) -> Wave | None:
+        return next((item for item in self._waves(wave)), None)
+
+    def waves(self) -> list[Wave]:
+        return self._waves(None)
+
+    def _waves(self, wave: str | None) -> list[Wave]:
+        places: dict[str, list[Place]] = {}
+        with self._transaction() as connection:
+            query = select(schema.places).order_by(schema.places.c.seat)
+            for row in connection.execute(query if wave is None else query.where(schema.places.c.wave == wave)):
+                places.setdefault(row.wave, []).append(_place(row))
+            found = select(schema.waves).order_by(schema.waves.c.id)
+            rows = connection.execute(found if wave is None else found.where(schema.waves.c.id == wave)).all()
+        return [
+            Wave(
+                id=row.id,
+                half_day=row.half_day,
+                room=row.room,
+                number=row.number,
+                site=Site(row.site),
+                image=row.image,
+                state=WaveState(row.state),
+                intent=row.intent,
+                reason=row.reason,
+                places=tuple(places.get(row.id, ())),
+            )
+            for row in rows
+        ]
+
+    def environments(self) -> list[Environment]:
+        with self._transaction() as connection:
+            rows = connection.execute(
+                select(schema.environments).order_by(schema.environments.c.seat, schema.environments.c.generation)
+            ).all()
+        return [
+            Environment(
+                name=row.name,
+                seat=row.seat,
+                generation=row.generation,
+                site=Site(row.site),
+                image=row.image,
+                address=row.address,
+                url=row.url,
+                role=EnvironmentRole(row.role),
+                touched=row.touched,
+                wave=row.wave,
+                proved_at=_time(row.proved_at),
+            )
+            for row in rows
+        ]
+
+    def evidence(self, wave: str | None = None) -> list[Evidence]:
+        query = select(schema.evidence).order_by(
+            schema.evidence.c.wave, schema.evidence.c.seat, schema.evidence.c.attempt
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query if wave is None else query.where(schema.evidence.c.wave == wave)).all()
+        return [
+            Evidence(
+                wave=row.wave,
+                seat=row.seat,
+                candidate=row.candidate,
+                environment=row.environment,
+                attempt=row.attempt,
+                layer=row.layer,
+                archive=row.archive,
+                sha256=row.sha256,
+                size=row.size,
+                sealed_at=datetime.fromisoformat(row.sealed_at),
+                verified_at=_time(row.verified_at),
+            )
+            for row in rows
+        ]
+
+    def reference(self, image: str) -> Fingerprint | None:
+        column = schema.image_references.c
+        with self._transaction() as connection:
+            found = connection.execute(select(column.fingerprint).where(column.image == image)).scalar()
+        return None if found is None else Fingerprint.parse(found)
+
+    # Writing
+
+    def save(
+        self,
+        *entries: Entry,
+        waves: Sequence[Wave] = (),
+        environments: Sequence[Environment] = (),
+        evidence: Sequence[Evidence] = (),
+        references: Mapping[str, Fingerprint] | None = None,
+    ) -> None:
+        with self._transaction() as connection:
+            for wave in waves:
+                row = _columns(schema.waves, wave)
+                _upsert(connection, schema.waves, row | {"site": wave.site.value, "state": wave.state.value})
+                for place in wave.places:
+                    _upsert(connection, schema.places, _place_row(wave.id, place))
+            for environment in environments:
+                row = _columns(schema.environments, environment)
+                row |= {"site": environment.site.value, "role": environment.role.value}
+                _upsert(connection, schema.environments, row | {"proved_at": _text(environment.proved_at)})
+            for item in evidence:
+                row = _columns(schema.evidence, item)
+                row |= {"sealed_at": _text(item.sealed_at), "verified_at": _text(item.verified_at)}
+                _upsert(connection, schema.evidence, row)
+            for image, fingerprint in (references or {}).items():
+                _upsert(connection, schema.image_references, {"image": image, "fingerprint": fingerprint.dump()})
+            self._append(connection, entries)
+
+    def _append(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        columns = schema.journal.c
+        last = connection.execute(select(columns.number, columns.hash).order_by(columns.number.desc()).limit(1)).first()
+        number, previous = (0, GENESIS) if last is None else (last.number, last.hash)
+        for entry in entries:
+            number += 1
+            line = JournalLine(
+                number=number,
+                at=self._clock.now(),
+                actor=self._actor,
+                action=entry.action,
+                wave=entry.wave,
+                seat=entry.seat,
+                data=json.loads(json.dumps(entry.data or {})),
+                previous=previous,
+                hash="",
+            )
+            line = replace(line, hash=line_hash(line))
+            row = _columns(schema.journal, line) | {"at": _text(line.at)}
+            connection.execute(schema.journal.insert().values(row))
+            previous = line.hash
+
+    # The journal
+
+    def journal(self, wave: str | None = None) -> list[JournalLine]:
+        query = select(schema.journal).order_by(schema.journal.c.number)
+        with self._transaction() as connection:
+            rows = connection.execute(query if wave is None else query.where(schema.journal.c.wave == wave)).all()
+        return [_line(row) for row in rows]
+
+    def verify_journal(self) -> JournalLine | None:
+        previous, last = GENESIS, None
+        for number, line in enumerate(self.journal(), start=1):
+            if line.number != number:
+                fault = _("line {number} is missing").format(number=number)
+            elif line.previous != previous or line.hash != line_hash(line):
+                fault = _("line {number} was altered").format(number=number)
+            else:
+                previous, last = line.hash, line
+                continue
+            raise JournalBroken(
+                _("The journal does not hold: {fault}.").format(fault=fault),
+                hint=_("Keep the file {path} as it is and tell the exam's head of centre.").format(path=self._database),
+            )
+        return last
+
+
+def line_hash(line: JournalLine) -> str:
+    """SHA-256 in hex of the line's compact JSON (sorted keys, UTF-8), which holds the hash before it."""
+    content = {
+        "number": line.number,
+        "at": _text(line.at),
+        "actor": line.actor,
+        "action": line.action,
+        "wave": line.wave,
+        "seat": line.seat,
+        "data": line.data,
+        "previous": line.previous,
+    }
+    compact = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(compact.encode()).hexdigest()
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction handling would begin late and deferred; ours is explicit (see _begin_immediate).
+    connection.isolation_level = None
+    # FULL: what was said to be stored survives a power cut.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    keys = [column.name for column in table.primary_key]
+    statement = insert(table).values(row)
+    rest = {name: statement.excluded[name] for name in row if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
+
+def _columns(table: Table, item: object) -> dict[str, Any]:
+    return {column.name: getattr(item, column.name) for column in table.columns}
+
+
+def _place_row(wave: str, place: Place) -> dict[str, Any]:
+    return {
+        "wave": wave,
+        "seat": place.seat,
+        "candidate": place.candidate,
+        "duration_s": place.duration.total_seconds(),
+        "absent": place.absent,
+        "left_out": place.left_out,
+        "environment": place.environment,
+        "proof": place.proof,
+        "opened_at": _text(place.opened_at),
+        "closed_at": _text(place.closed_at),
+        "waived": place.waived,
+    }
+
+
+def _place(row: Row[Any]) -> Place:
+    return Place(
+        seat=row.seat,
+        candidate=row.candidate,
+        duration=timedelta(seconds=row.duration_s),
+        absent=row.absent,
+        left_out=row.left_out,
+        environment=row.environment,
+        proof=row.proof,
+        opened_at=_time(row.opened_at),
+        closed_at=_time(row.closed_at),
+        waived=row.waived,
+    )
+
+
+def _line(row: Row[Any]) -> JournalLine:
+    values = _columns(schema.journal, row)
+    return JournalLine(**values | {"at": datetime.fromisoformat(row.at)})
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
