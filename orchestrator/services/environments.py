@@ -1,0 +1,197 @@
+"""Environments brought up, proved and taken away: what prepare, reset and a single seat's reset have in common."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import TypeVar
+
+from orchestrator.domain import naming
+from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Site
+from orchestrator.domain.fingerprint import Difference, Fingerprint, differences
+from orchestrator.domain.plan import StepKind, plan
+from orchestrator.errors import E5BError, EngineUnavailable, ImageUnusable, NoSpace, Refused
+from orchestrator.i18n import _, ngettext
+from orchestrator.ports import Entry
+from orchestrator.services.centre import Centre
+
+READY_TIMEOUT = 120.0
+"""Seconds. Twenty cold sites on two slow processors stay well below it."""
+
+SHOWN = 8
+"""Differences named one by one; more are counted."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def check_image(centre: Centre, site: Site, reference: str) -> str:
+    """The id of the image that *reference* names. Raises ImageUnusable unless it is one for *site* under a contract
+    that we know."""
+    found = centre.engine.image(reference)
+    if found is None:
+        raise ImageUnusable(
+            _("The image {image} for {site} is not on this machine.").format(image=reference, site=site.value),
+            hint=_("Build it with `e5b setup`, or correct sites.{site} in centre.toml.").format(site=site.value),
+        )
+    if found.contract is None:
+        raise ImageUnusable(
+            _("The image {image} does not follow the image contract.").format(image=reference),
+            hint=_("Choose an image that `e5b image list` shows."),
+        )
+    if found.contract != naming.CONTRACT_VERSION:
+        raise ImageUnusable(
+            _(
+                "The image {image} follows version {version} of the image contract; this program knows version {known}."
+            ).format(image=reference, version=found.contract, known=naming.CONTRACT_VERSION),
+            hint=_("Build the images again with `e5b setup`."),
+        )
+    if found.site != site.value:
+        raise ImageUnusable(
+            _("The image {image} holds {found}, not {site}.").format(
+                image=reference, found=found.site, site=site.value
+            ),
+            hint=_("Correct sites.{site} in centre.toml.").format(site=site.value),
+        )
+    return found.id
+
+
+def reference_fingerprint(centre: Centre, site: Site, image: str) -> Fingerprint:
+    """The fingerprint that every environment of *image* must have; measured once per image, in full."""
+    known = centre.store.reference(image)
+    if known is None:
+        known = centre.engine.reference(site, image)
+        centre.store.save(
+            Entry("image.reference", data={"image": image, "site": site.value, "fingerprint": known.digest}),
+            references={image: known},
+        )
+    return known
+
+
+def new_environment(
+    centre: Centre, seat: int, site: Site, image: str, role: EnvironmentRole, existing: Iterable[Environment]
+) -> Environment:
+    """The next environment of *seat*, not yet stored: a new generation at the lowest free address."""
+    known = list(existing)
+    generation = 1 + max((item.generation for item in known if item.seat == seat), default=0)
+    return Environment(
+        name=naming.environment_name(centre.settings.centre.id, seat, generation),
+        seat=seat,
+        generation=generation,
+        site=site,
+        image=image,
+        address=free_address(centre.settings.network.subnet, known),
+        url=centre.settings.seat_url(seat),
+        role=role,
+    )
+
+
+def free_address(subnet: IPv4Network, environments: Iterable[Environment]) -> str:
+    """The lowest address of *subnet* that no living environment has; the first host is the bridge itself."""
+    taken = {item.address for item in environments if item.role is not EnvironmentRole.GONE}
+    hosts = subnet.hosts()
+    next(hosts)
+    for host in hosts:
+        if str(host) not in taken:
+            return str(host)
+    raise Refused(
+        _("The network {subnet} has no free address left.").format(subnet=subnet),
+        hint=_("Reset the finished waves, or give network.subnet more addresses in centre.toml."),
+    )
+
+
+def bring_up(centre: Centre, environments: Sequence[Environment], reference: Fingerprint, title: str) -> dict[str, str]:
+    """Create or start what is missing, wait until each serves, take each fingerprint.
+
+    Returns for each environment's name ``proved`` or a sentence that says what is wrong with it. One that fails
+    does not stop the others; an engine that stops answering or a full disk does.
+    """
+    observed = centre.engine.observe([item.name for item in environments])
+    steps = {step.environment: step.kind for step in plan(environments, observed)}
+
+    def prove(environment: Environment) -> str:
+        step = steps.get(environment.name)
+        if step is StepKind.ALARM:
+            return _("its container was deleted with a candidate's work in it")
+        if step is StepKind.CREATE:
+            centre.engine.create(environment)
+        elif step is StepKind.START:
+            centre.engine.start(environment.name)
+        elif step is StepKind.CONFLICT:
+            return _("a container named {name} exists and is not ours; it was not touched").format(
+                name=environment.name
+            )
+        elif observed[environment.name].image != environment.image:
+            # Ours, never touched, and of another image: a left-over that has this environment's name.
+            centre.engine.remove(environment.name)
+            centre.engine.create(environment)
+        centre.engine.ready(environment.name, READY_TIMEOUT)
+        found = differences(reference, centre.engine.fingerprint(environment.name))
+        return PROVED if not found else describe(found)
+
+    return in_parallel(centre, environments, prove, title)
+
+
+def in_parallel(
+    centre: Centre, environments: Sequence[Environment], work: Callable[[Environment], str], title: str
+) -> dict[str, str]:
+    """*work* for each environment, a bounded number at a time; an error of one becomes its sentence."""
+
+    def guarded(environment: Environment) -> str:
+        try:
+            return work(environment)
+        except (EngineUnavailable, NoSpace):
+            raise
+        except E5BError as error:
+            return error.message.rstrip(".")
+        finally:
+            centre.progress.step(_("seat {seat:02d}").format(seat=environment.seat))
+
+    centre.progress.begin(title, len(environments))
+    try:
+        with ThreadPoolExecutor(centre.parallel) as pool:
+            results = list(pool.map(guarded, environments))
+    finally:
+        centre.progress.end()
+    return {environment.name: result for environment, result in zip(environments, results, strict=True)}
+
+
+def remove(centre: Centre, environments: Sequence[Environment], title: str) -> list[str]:
+    """Remove retired environments and record that they are gone; the faults of those that could not be."""
+
+    def take_away(environment: Environment) -> str:
+        # A container that is not ours under that name is somebody's business: ours is gone all the same.
+        observed = centre.engine.observe([environment.name]).get(environment.name)
+        if observed is not None and observed.ours:
+            centre.engine.remove(environment.name)
+        return PROVED
+
+    results = in_parallel(centre, environments, take_away, title)
+    gone = [replace(item, role=EnvironmentRole.GONE) for item in environments if results[item.name] == PROVED]
+    centre.store.save(
+        *(Entry("environment.removed", seat=item.seat, data={"environment": item.name}) for item in gone),
+        environments=gone,
+    )
+    return [f"{name}: {fault}" for name, fault in results.items() if fault != PROVED]
+
+
+def describe(found: Sequence[Difference]) -> str:
+    """In words: which files and tables differ, and how."""
+    kinds = {
+        ("file", "changed"): _("file {name} added or changed"),
+        ("file", "missing"): _("file {name} missing"),
+        ("table", "added"): _("table {name} added"),
+        ("table", "changed"): _("table {name} changed"),
+        ("table", "missing"): _("table {name} missing"),
+        ("image", "changed"): _("made from another image"),
+    }
+    named = [kinds[item.what, item.kind].format(name=item.name) for item in found[:SHOWN]]
+    rest = len(found) - SHOWN
+    if rest > 0:
+        named.append(ngettext("{n} more difference", "{n} more differences", rest).format(n=rest))
+    return ", ".join(named)
+
+
+def chosen(mapping: Mapping[int, Environment], seats: Iterable[int]) -> list[Environment]:
+    """The environments of *seats*, in the order of the seats; those without one are left out."""
+    return [mapping[seat] for seat in sorted(seats) if seat in mapping]
