@@ -1,11 +1,12 @@
 """What the services need from the world, as small protocols. Adapters implement them; wiring chooses."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from orchestrator.domain.exam import Environment, Evidence, Site, Wave
 from orchestrator.domain.fingerprint import Fingerprint
@@ -79,6 +80,9 @@ class Engine(Protocol):
 
     def start(self, name: str) -> None: ...
 
+    def restart(self, name: str) -> None:
+        """Stop cleanly (what does not end is killed) and start again; saved work stays."""
+
     def remove(self, name: str) -> None:
         """Remove a container of ours, running or not; nothing when there is none. Raises Conflict when it is not
         ours."""
@@ -103,8 +107,11 @@ class Engine(Protocol):
     def export(self, name: str) -> Iterator[bytes]:
         """The portable content of the environment: the tar that the contract's ``export`` writes."""
 
-    def size(self, name: str) -> int:
-        """Bytes that the environment has written above its image."""
+    def sizes(self) -> dict[str, int]:
+        """Bytes that each environment of ours has written above its image."""
+
+    def pause(self, name: str) -> None:
+        """Freeze every process of the environment; ``start`` lets them go on."""
 
 
 class Gateway(Protocol):
@@ -211,3 +218,111 @@ class Host(Protocol):
 
     def networks(self) -> list[str]:
         """The networks that the machine already knows a route to, as CIDR."""
+
+
+# What the set-up of a machine needs.
+
+
+class Outcome(StrEnum):
+    """How something that is needed came to be there."""
+
+    KEPT = "kept"
+    INSTALLED = "installed"
+    STARTED = "started"
+    PULLED = "pulled"
+    BOOTSTRAPPED = "bootstrapped"
+    FOUND = "found"
+    BUILT = "built"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class EngineState:
+    version: str
+    outcome: Outcome
+
+
+class EngineSetup(Protocol):
+    def ensure(self, progress: Progress) -> EngineState:
+        """An engine that answers, installed and started when there is none. Raises EngineUnavailable."""
+
+
+class BaseImages(Protocol):
+    def ensure(self, tag: str, progress: Progress) -> Outcome:
+        """The distribution's image *tag*, pulled or made here. Raises ImageUnusable."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file, folder (*open* and *target* None) or link (*target*) of a build's context; *path* is relative."""
+
+    path: str
+    executable: bool = False
+    size: int = 0
+    open: Callable[[], IO[bytes]] | None = None
+    target: str | None = None
+
+
+class Content(Protocol):
+    """A tree of files; *digest* stands for all of it."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def where(self) -> str: ...
+
+    def members(self) -> Iterator[Member]: ...
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """What an operator supplies to an image: trees by their folder in the build's context. *missing* says in one
+    sentence what is needed and cannot be had, *hint* what to do about it; *notes* are what to know besides."""
+
+    folders: Mapping[str, Content]
+    missing: str | None = None
+    hint: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Supplies(Protocol):
+    def find(self, image: str, progress: Progress | None = None) -> Supplied:
+        """What *image* needs and the project does not hold. Downloads it only when there is a *progress* to
+        show it on. Raises ImageUnusable when something is there and is not what it should be."""
+
+
+@dataclass(frozen=True)
+class ProjectImage:
+    """An image of the project as the engine has it. *name* such as ``wordpress``; *source* is the digest of what
+    it was built from."""
+
+    name: str
+    tags: tuple[str, ...]
+    id: str
+    size: int
+    built: datetime
+    source: str | None
+
+
+class ImageBuilder(Protocol):
+    def names(self) -> list[str]:
+        """The images that the project can build, in the order to build them."""
+
+    def bases(self, name: str) -> list[str]:
+        """The images of others that *name* is built from."""
+
+    def source(self, name: str, supplied: Supplied) -> str:
+        """The digest of what *name* would be built from now. Raises ImageUnusable when something is missing."""
+
+    def current(self, name: str) -> ProjectImage | None:
+        """What ``e5b/<name>:current`` stands for."""
+
+    def images(self) -> Sequence[ProjectImage]: ...
+
+    def find(self, name: str, source: str) -> bool:
+        """Make the image built from *source* the current one, if the engine has it."""
+
+    def build(self, name: str, source: str, supplied: Supplied, progress: Progress, *, anew: bool = False) -> None:
+        """Build *name* and make it the current one; *anew*: without the engine's cache. Raises ImageUnusable,
+        NoSpace."""

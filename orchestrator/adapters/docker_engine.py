@@ -262,6 +262,11 @@ class DockerEngine:
             self._client.api.start(name)
 
     @_translated
+    def restart(self, name: str) -> None:
+        self._owned(name)
+        self._client.api.restart(name, timeout=15)
+
+    @_translated
     def remove(self, name: str) -> None:
         found = self._inspect(name)
         if found is None:
@@ -340,10 +345,15 @@ class DockerEngine:
             raise translated(error) from error
 
     @_translated
-    def size(self, name: str) -> int:
-        self._owned(name)
-        found = self._client.api.containers(all=True, size=True, filters={"name": f"^/{name}$"})
-        return int(found[0].get("SizeRw") or 0)
+    def sizes(self) -> dict[str, int]:
+        labels = [f"{naming.CENTRE}={self._centre}", f"{naming.ROLE}={naming.ROLE_ENVIRONMENT}"]
+        found = self._client.api.containers(all=True, size=True, filters={"label": labels})
+        return {item["Names"][0].removeprefix("/"): int(item.get("SizeRw") or 0) for item in found}
+
+    @_translated
+    def pause(self, name: str) -> None:
+        if not self._owned(name)["State"]["Paused"]:
+            self._client.api.pause(name)
 
     # What all of them use
 

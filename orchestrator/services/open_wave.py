@@ -1,0 +1,73 @@
+"""Open a wave: the gateway leads each candidate to their site, and their time begins."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from orchestrator.domain.exam import Wave
+from orchestrator.domain.lifecycle import Action
+from orchestrator.errors import NotFound, NotProved
+from orchestrator.i18n import _
+from orchestrator.ports import Entry
+from orchestrator.services.centre import Centre
+from orchestrator.services.environments import chosen
+
+
+def open_wave(centre: Centre, wave_id: str, leave_out: Collection[int] = ()) -> Wave:
+    """Open every seat that takes part. Seats in *leave_out* stay closed for the whole wave.
+
+    Raises Refused unless the wave is prepared, NotProved when a seat that is not left out is not proved or has
+    stopped since, NotFound for an unknown seat.
+    """
+    wave = centre.wave(wave_id)
+    with centre.locks.room(wave.room, f"wave open {wave.id}"):
+        wave = centre.wave(wave_id)
+        reached = centre.check_allowed(wave, Action.OPEN)
+        if wave.intent != Action.OPEN:
+            wave = _begin(centre, wave, leave_out)
+        centre.gateway.ensure(centre.routes())
+        wave = replace(wave, state=reached, intent=None)
+        centre.store.save(
+            Entry("wave.opened", wave.id, data={"seats": sum(place.taking_part for place in wave.places)}), waves=[wave]
+        )
+    return wave
+
+
+def _begin(centre: Centre, wave: Wave, leave_out: Collection[int]) -> Wave:
+    """Check the gate, then store the opening before anything is opened."""
+    for seat in leave_out:
+        if wave.place(seat) is None:
+            raise NotFound(_("Seat {seat} is not in wave {wave}.").format(seat=seat, wave=wave.id))
+    places = tuple(replace(place, left_out=place.seat in leave_out) for place in wave.places)
+    taking_part = [place for place in places if place.taking_part]
+    observed = centre.engine.observe()
+    faults: list[str] = []
+    for place in taking_part:
+        seen = observed.get(place.environment or "")
+        if not place.proved:
+            faults.append(_("seat {seat:02d}: {how}").format(seat=place.seat, how=place.proof or _("not prepared")))
+        elif seen is None or not seen.running:
+            faults.append(_("seat {seat:02d}: its environment has stopped").format(seat=place.seat))
+    if faults:
+        raise NotProved(
+            _("Wave {wave} is not wholly proved: it stays closed.").format(wave=wave.id),
+            hint=_("Prepare again (`e5b wave prepare`), or open without these seats (--leave-out)."),
+            details=faults,
+        )
+    if not taking_part:
+        raise NotProved(
+            _("No candidate takes part in wave {wave}.").format(wave=wave.id),
+            hint=_("Abandon it: `e5b wave abandon {wave} --reason …`.").format(wave=wave.id),
+        )
+    now = centre.clock.now()
+    wave = replace(
+        wave,
+        intent=Action.OPEN,
+        places=tuple(replace(place, opened_at=now if place.taking_part else None) for place in places),
+    )
+    environments = chosen(centre.active(), [place.seat for place in taking_part])
+    centre.store.save(
+        Entry("wave.open", wave.id, data={"left_out": sorted(leave_out), "opened_at": now.isoformat()}),
+        waves=[wave],
+        environments=[replace(item, touched=True, wave=wave.id) for item in environments],
+    )
+    return wave

@@ -1,0 +1,152 @@
+"""Plan a wave: who sits where, on which site. Nothing is started."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+from orchestrator.domain.exam import (
+    CANDIDATE_NUMBER,
+    CANDIDATES_AT_ONCE,
+    DURATION,
+    Place,
+    Site,
+    Wave,
+    parse_half_day,
+    wave_id,
+)
+from orchestrator.domain.lifecycle import WaveState
+from orchestrator.errors import InputInvalid, NotFound, Refused
+from orchestrator.i18n import _
+from orchestrator.ports import Entry
+from orchestrator.services.centre import Centre
+from orchestrator.services.environments import check_image
+
+
+def parse_candidates(text: str) -> list[tuple[int, str]]:
+    """(seat, candidate) pairs from a list such as a spreadsheet saves: ``seat;candidate`` lines, with or without a
+    heading; ``,`` and tabulations separate as well.
+
+    Raises InputInvalid with every faulty line.
+    """
+    pairs: list[tuple[int, str]] = []
+    faults: list[str] = []
+    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+        cells = [cell.strip().strip('"') for cell in re.split(r"[;,\t]", line)]
+        if not any(cells) or (number == 1 and not cells[0].isdigit()):
+            continue
+        if len(cells) != 2 or not cells[0].isdigit():
+            faults.append(
+                _("line {number}: a seat's number and a candidate's number are expected").format(number=number)
+            )
+        else:
+            pairs.append((int(cells[0]), cells[1]))
+    if faults:
+        raise InputInvalid(_("The list of candidates cannot be read."), details=faults)
+    return pairs
+
+
+def plan_wave(
+    centre: Centre,
+    *,
+    half_day: str,
+    room: str,
+    number: int,
+    site: Site,
+    candidates: list[tuple[int, str]],
+    duration: timedelta = DURATION,
+) -> Wave:
+    """Store a planned wave. A wave that is planned and not prepared yet may be planned again: it is replaced.
+
+    Raises InputInvalid with every fault of the list, NotFound for an unknown room, Refused when the wave has begun,
+    ImageUnusable when the site's image cannot be used.
+    """
+    known_room = centre.settings.room(room)
+    if known_room is None:
+        raise NotFound(
+            _("There is no room {room} in centre.toml.").format(room=room),
+            hint=_("Rooms: {rooms}.").format(rooms=", ".join(item.name for item in centre.settings.rooms)),
+        )
+    try:
+        parse_half_day(half_day)
+    except ValueError:
+        raise InputInvalid(
+            _("{text} is not a half-day.").format(text=half_day), hint=_("Write it as 2027-05-11-am or 2027-05-11-pm.")
+        ) from None
+    if not timedelta(0) < duration <= timedelta(hours=4):
+        raise InputInvalid(_("A candidate's time lies between 1 and 240 minutes."))
+    _check_candidates(candidates, {seat.number: room for seat in known_room.seats})
+    wave = Wave(
+        id=wave_id(half_day, room, number),
+        half_day=half_day,
+        room=room,
+        number=number,
+        site=site,
+        image=check_image(centre, site, centre.settings.sites.image(site)),
+        places=tuple(Place(seat, candidate, duration) for seat, candidate in sorted(candidates)),
+    )
+    with centre.locks.room(room, f"wave plan {wave.id}"):
+        known = centre.store.wave(wave.id)
+        if known is not None and (known.state is not WaveState.PLANNED or known.intent is not None):
+            raise Refused(
+                _("Wave {wave} exists and has begun: it cannot be planned again.").format(wave=wave.id),
+                hint=_("Give the new wave another number."),
+            )
+        _check_elsewhere(centre, wave)
+        centre.store.save(Entry("wave.planned", wave.id, data=_record(wave)), waves=[wave])
+    return wave
+
+
+def _check_candidates(candidates: list[tuple[int, str]], seats: Mapping[int, str]) -> None:
+    faults: list[str] = []
+    if not candidates:
+        faults.append(_("the list is empty"))
+    if len(candidates) > CANDIDATES_AT_ONCE:
+        faults.append(
+            _("{count} candidates: a wave has {limit} at most").format(count=len(candidates), limit=CANDIDATES_AT_ONCE)
+        )
+    seen_seats: set[int] = set()
+    seen_candidates: set[str] = set()
+    for seat, candidate in candidates:
+        if seat not in seats:
+            faults.append(_("seat {seat} is not one of the room's").format(seat=seat))
+        if seat in seen_seats:
+            faults.append(_("seat {seat} is given twice").format(seat=seat))
+        if not CANDIDATE_NUMBER.fullmatch(candidate):
+            faults.append(
+                _("{candidate} is not a candidate's number (digits and capital letters, never a name)").format(
+                    candidate=repr(candidate)
+                )
+            )
+        if candidate in seen_candidates:
+            faults.append(_("candidate {candidate} is given twice").format(candidate=candidate))
+        seen_seats.add(seat)
+        seen_candidates.add(candidate)
+    if faults:
+        raise InputInvalid(
+            _("The list of candidates cannot be used."), hint=_("Correct it; nothing was planned."), details=faults
+        )
+
+
+def _check_elsewhere(centre: Centre, wave: Wave) -> None:
+    """A candidate sits the exam once in a half-day."""
+    mine = {place.candidate for place in wave.places}
+    faults = [
+        _("candidate {candidate} is already in wave {wave}").format(candidate=place.candidate, wave=other.id)
+        for other in centre.store.waves()
+        if other.id != wave.id and other.half_day == wave.half_day and other.state is not WaveState.ABANDONED
+        for place in other.places
+        if place.candidate in mine
+    ]
+    if faults:
+        raise InputInvalid(
+            _("The list of candidates cannot be used."), hint=_("Correct it; nothing was planned."), details=faults
+        )
+
+
+def _record(wave: Wave) -> dict[str, object]:
+    return {
+        "site": wave.site.value,
+        "image": wave.image,
+        "places": {f"{place.seat:02d}": place.candidate for place in wave.places},
+        "minutes": wave.places[0].duration.total_seconds() / 60,
+    }

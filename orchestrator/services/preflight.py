@@ -1,0 +1,246 @@
+"""Preflight: is everything ready? One line per check, with a verdict and what to do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network
+
+from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole, Site
+from orchestrator.domain.lifecycle import HOLDS_SEATS, WaveState
+from orchestrator.errors import E5BError
+from orchestrator.i18n import _
+from orchestrator.services.centre import Centre
+from orchestrator.services.environments import check_image
+from orchestrator.services.prepare import DISK_RESERVE, disk_needed
+
+WAVES_A_DAY = 4
+
+MEMORY_PER_SEAT = 160 * 2**20
+"""Bytes of one working environment (an idle one takes half of it)."""
+
+MEMORY_RESERVE = 1 * 2**30
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True)
+class Check:
+    """*detail* says what was found; *remedy* what to do, empty when nothing."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""
+
+
+def preflight(centre: Centre) -> list[Check]:
+    """Every check, whatever the others say; one that cannot be made is a failure with its reason."""
+    checks: list[Check] = []
+    groups: list[tuple[str, Callable[[Centre], Iterator[Check]]]] = [
+        (_("engine"), _engine),
+        (_("processors"), _processors),
+        (_("memory"), _memory),
+        (_("disk"), _disk),
+        (_("clock"), _clock),
+        (_("images"), _images),
+        (_("network"), _network),
+        (_("ports"), _ports),
+        (_("leftovers"), _leftovers),
+        (_("journal"), _journal),
+    ]
+    centre.progress.begin(_("Checking"), len(groups))
+    for name, group in groups:
+        try:
+            checks.extend(group(centre))
+        except E5BError as error:
+            checks.append(Check(name, Verdict.FAILURE, error.message, error.hint or ""))
+        centre.progress.step(name)
+    centre.progress.end()
+    return checks
+
+
+def _seats(centre: Centre) -> int:
+    return min(CANDIDATES_AT_ONCE, len(centre.settings.seats))
+
+
+def _engine(centre: Centre) -> Iterator[Check]:
+    facts = centre.engine.facts()
+    yield Check(_("engine"), Verdict.OK, f"Docker {facts.version}")
+    if facts.storage_driver == "overlay2":
+        yield Check(_("storage"), Verdict.OK, facts.storage_driver)
+    else:
+        yield Check(
+            _("storage"),
+            Verdict.FAILURE,
+            facts.storage_driver,
+            _('Set "storage-driver": "overlay2" in /etc/docker/daemon.json and restart Docker.'),
+        )
+    if facts.disk_quota:
+        yield Check(_("disk limit"), Verdict.OK, _("each environment is bounded by the file system"))
+    else:
+        yield Check(
+            _("disk limit"),
+            Verdict.WARNING,
+            _("no quota on {root}: `e5b serve` watches instead").format(root=facts.root),
+            _("Leave `e5b serve` running during the waves, or put Docker's data on xfs mounted with prjquota."),
+        )
+
+
+def _processors(centre: Centre) -> Iterator[Check]:
+    cpus = centre.host.cpus()
+    yield Check(
+        _("processors"),
+        Verdict.OK if cpus >= 4 else Verdict.WARNING if cpus >= 2 else Verdict.FAILURE,
+        str(cpus),
+        "" if cpus >= 4 else _("Four processors or more serve twenty candidates comfortably."),
+    )
+
+
+def _memory(centre: Centre) -> Iterator[Check]:
+    seats, available = _seats(centre), centre.host.memory_available()
+    # Environments that run already count: what they use is not available any more.
+    running = sum(item.role is EnvironmentRole.ACTIVE for item in centre.store.environments())
+    once = MEMORY_RESERVE + max(0, seats - running) * MEMORY_PER_SEAT
+    twice = once + seats * MEMORY_PER_SEAT
+    verdict = Verdict.OK if available >= twice else Verdict.WARNING if available >= once else Verdict.FAILURE
+    detail = _("{available} available, {needed} needed for {seats} seats and their reset").format(
+        available=_size(available), needed=_size(twice), seats=seats
+    )
+    yield Check(_("memory"), verdict, detail, "" if verdict is Verdict.OK else _("Close other programs or add memory."))
+
+
+def _disk(centre: Centre) -> Iterator[Check]:
+    needed = WAVES_A_DAY * (disk_needed(_seats(centre)) - DISK_RESERVE) + DISK_RESERVE
+    for folder in dict.fromkeys((centre.engine.facts().root, centre.settings.centre.state)):
+        free = centre.host.disk_free(folder)
+        detail = _("{folder}: {free} free, {needed} needed for the day's waves and their evidence").format(
+            folder=folder, free=_size(free), needed=_size(needed)
+        )
+        if free >= needed:
+            yield Check(_("disk"), Verdict.OK, detail)
+        else:
+            yield Check(
+                _("disk"),
+                Verdict.FAILURE,
+                detail,
+                _("Free {missing}, or move the folder to a larger disk.").format(missing=_size(needed - free)),
+            )
+
+
+def _clock(centre: Centre) -> Iterator[Check]:
+    synchronised = centre.host.clock_synchronised()
+    shown = centre.clock.now().astimezone().strftime("%d/%m/%Y %H:%M:%S %Z")
+    yield Check(
+        _("clock"),
+        Verdict.OK if synchronised else Verdict.WARNING,
+        shown if synchronised else _("{time}: it is not known to follow a time server").format(time=shown),
+        ""
+        if synchronised
+        else _("Compare it with a clock you trust; `timedatectl set-ntp true` turns the service on."),
+    )
+
+
+def _images(centre: Centre) -> Iterator[Check]:
+    planned = [wave for wave in centre.store.waves() if wave.state is WaveState.PLANNED]
+    for site in Site:
+        name = _("image {site}").format(site=site.value)
+        needed = [wave for wave in planned if wave.site is site]
+        try:
+            found = check_image(centre, site, centre.settings.sites.image(site))
+        except E5BError as error:
+            # A centre may well never need one of the two sites on this day.
+            yield Check(name, Verdict.FAILURE if needed else Verdict.WARNING, error.message, error.hint or "")
+            continue
+        others = [wave.id for wave in needed if wave.image != found]
+        if others:
+            yield Check(
+                name,
+                Verdict.FAILURE,
+                _("wave {wave} was planned with another image").format(wave=others[0]),
+                _("Plan the wave again (`e5b wave plan`) to use the present image."),
+            )
+        else:
+            yield Check(name, Verdict.OK, found[:19])
+
+
+def _network(centre: Centre) -> Iterator[Check]:
+    subnet = centre.settings.network.subnet
+    # Ours is known to the machine once the first environment has been started.
+    overlapping = [
+        route for route in map(IPv4Network, centre.host.networks()) if route.overlaps(subnet) and route != subnet
+    ]
+    if overlapping:
+        yield Check(
+            _("network"),
+            Verdict.FAILURE,
+            _("{subnet} overlaps with {other}").format(subnet=subnet, other=overlapping[0]),
+            _("Choose another private network for network.subnet in centre.toml."),
+        )
+    else:
+        yield Check(_("network"), Verdict.OK, str(subnet))
+
+
+def _ports(centre: Centre) -> Iterator[Check]:
+    settings = centre.settings
+    ports = sorted({settings.seat_port(seat) for seat in settings.seats})
+    shown = str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
+    if centre.gateway.serving() is not None:
+        yield Check(_("gateway"), Verdict.OK, _("running on {ports}").format(ports=shown))
+        return
+    held = [
+        (port, holder)
+        for port in ports
+        if (holder := centre.host.port_holder(str(settings.gateway.listen), port)) is not None
+    ]
+    if held:
+        port, holder = held[0]
+        yield Check(
+            _("ports"),
+            Verdict.FAILURE,
+            _("port {port} is used by {holder}").format(port=port, holder=holder),
+            _("Stop that program, or change the gateway's port in centre.toml."),
+        )
+    else:
+        yield Check(_("ports"), Verdict.OK, _("{ports} free").format(ports=shown))
+
+
+def _leftovers(centre: Centre) -> Iterator[Check]:
+    waves = [wave for wave in centre.store.waves() if wave.state in HOLDS_SEATS or wave.intent is not None]
+    for wave in waves:
+        yield Check(
+            _("leftovers"),
+            Verdict.OK if wave.state is WaveState.PREPARED else Verdict.WARNING,
+            _("wave {wave} is {state}").format(wave=wave.id, state=_(wave.state.value)),
+            ""
+            if wave.state is WaveState.PREPARED
+            else _("`e5b wave status {wave}` says what comes next.").format(wave=wave.id),
+        )
+    known = {item.name: item.role for item in centre.store.environments()}
+    strange = [
+        item.name
+        for item in centre.engine.observe().values()
+        if item.seat is not None and known.get(item.name) in {None, EnvironmentRole.GONE, EnvironmentRole.RETIRED}
+    ]
+    if strange:
+        yield Check(
+            _("leftovers"),
+            Verdict.WARNING,
+            _("containers of ours that no wave needs: {names}").format(names=", ".join(strange)),
+            _("Look at them, then remove them: docker rm -f {names}").format(names=" ".join(strange)),
+        )
+    if not waves and not strange:
+        yield Check(_("leftovers"), Verdict.OK, _("none"))
+
+
+def _journal(centre: Centre) -> Iterator[Check]:
+    last = centre.store.verify_journal()
+    detail = _("empty") if last is None else _("{lines} lines, the chain holds").format(lines=last.number)
+    yield Check(_("journal"), Verdict.OK, detail)
+
+
+def _size(size: int) -> str:
+    return _("{size:.1f} GB").format(size=size / 10**9)

@@ -1,0 +1,176 @@
+"""Seal: each environment's end state becomes evidence, written, read back and verified."""
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+
+from orchestrator.domain import naming
+from orchestrator.domain.exam import PROVED, Environment, Evidence, Place, Wave
+from orchestrator.domain.lifecycle import Action
+from orchestrator.errors import E5BError, EnvironmentFailed, NotFound
+from orchestrator.i18n import _
+from orchestrator.ports import Entry
+from orchestrator.services.centre import Centre
+from orchestrator.services.environments import READY_TIMEOUT, in_parallel
+
+
+@dataclass(frozen=True)
+class SealReport:
+    """*evidence* is all that the wave has now; *faults* maps seats to why they could not be sealed."""
+
+    wave: Wave
+    evidence: tuple[Evidence, ...]
+    faults: dict[int, str]
+    seconds: float
+
+
+def has_evidence(centre: Centre, environment: Environment) -> bool:
+    """Whether the environment's end state is sealed and its archive holds, read now."""
+    found = [item for item in centre.store.evidence() if item.environment == environment.name]
+    if not found:
+        return False
+    latest = max(found, key=lambda item: item.attempt)
+    try:
+        centre.sealing.verify(latest.archive, latest.sha256)
+    except E5BError:
+        return False
+    return True
+
+
+def seal(centre: Centre, wave_id: str, *, waive: tuple[int, str] | None = None) -> SealReport:
+    """Seal every seat of a closed wave; what is already sealed and holds is kept.
+
+    *waive* is a seat and the reason why it needs no evidence: its environment is lost. The person who gives it has
+    typed it out (the command line asks), and it is journaled.
+    The wave is sealed when no seat is missing; otherwise it stays closed and *faults* says why.
+    Raises Refused unless the wave is closed, NoSpace, EngineUnavailable.
+    """
+    begun = time.monotonic()
+    wave = centre.wave(wave_id)
+    with centre.locks.room(wave.room, f"wave seal {wave.id}"):
+        wave = centre.wave(wave_id)
+        reached = centre.check_allowed(wave, Action.SEAL)
+        if waive is not None:
+            wave = _waive(centre, wave, *waive)
+        centre.store.save(Entry("wave.seal", wave.id), waves=[replace(wave, intent=Action.SEAL)])
+        faults = seal_places(centre, wave)
+        wave = replace(wave, state=wave.state if faults else reached, intent=None)
+        centre.store.save(
+            *(Entry("seat.not_sealed", wave.id, seat, {"why": fault}) for seat, fault in faults.items()),
+            *(() if faults else (Entry("wave.sealed", wave.id),)),
+            waves=[wave],
+        )
+    return SealReport(wave, tuple(centre.store.evidence(wave.id)), faults, time.monotonic() - begun)
+
+
+def seal_places(centre: Centre, wave: Wave) -> dict[int, str]:
+    """Seal each seat of *wave* that a candidate could have worked at; the faults by seat. The caller holds the lock."""
+    by_name = {item.name: item for item in centre.store.environments()}
+    to_seal = [
+        (place, by_name[place.environment])
+        for place in wave.places
+        if place.waived is None and place.environment in by_name and by_name[place.environment].touched
+    ]
+    places = {environment.name: place for place, environment in to_seal}
+
+    def seal_one(environment: Environment) -> str:
+        if not has_evidence(centre, environment):
+            seal_environment(centre, wave, places[environment.name], environment)
+        return PROVED
+
+    environments = [environment for _place, environment in to_seal]
+    results = in_parallel(centre, environments, seal_one, _("Sealing the seats"))
+    return {item.seat: results[item.name] for item in environments if results[item.name] != PROVED}
+
+
+def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Environment) -> Evidence:
+    """One environment's end state as an image layer and a portable archive, verified and recorded."""
+    observed = centre.engine.observe([environment.name]).get(environment.name)
+    if observed is None or not observed.ours:
+        raise EnvironmentFailed(
+            _("the environment {name} is not there any more").format(name=environment.name),
+            hint=_("Its last restore point or evidence may be all that is left of it."),
+        )
+    if not observed.running:
+        centre.engine.start(environment.name)
+        centre.engine.ready(environment.name, READY_TIMEOUT)
+    _quiesce(centre, environment.name)
+    try:
+        now = centre.clock.now()
+        fingerprint = centre.engine.fingerprint(environment.name)
+        attempt = 1 + max(
+            (item.attempt for item in centre.store.evidence(wave.id) if item.seat == place.seat), default=0
+        )
+        layer = centre.engine.commit(
+            environment.name,
+            naming.evidence_tag(wave.id, place.seat, attempt),
+            {naming.WAVE: wave.id, naming.SEAT: str(place.seat), naming.CANDIDATE: place.candidate},
+        )
+        site = centre.engine.describe(environment.name)
+        # The account's password is the same for all and of no use to a jury.
+        site.pop("password", None)
+        manifest = {
+            "format": 1,
+            "centre": centre.settings.centre.id,
+            "wave": wave.id,
+            "seat": place.seat,
+            "candidate": place.candidate,
+            "attempt": attempt,
+            "site": site,
+            "image": environment.image,
+            "layer": layer.id,
+            "environment": environment.name,
+            "opened_at": place.opened_at.isoformat() if place.opened_at else None,
+            "closed_at": place.closed_at.isoformat() if place.closed_at else None,
+            "sealed_at": now.isoformat(),
+            "fingerprint": fingerprint.digest,
+        }
+        archive = centre.sealing.write(
+            f"{wave.id}/poste-{place.seat:02d}-{attempt}.tar.gz", manifest, centre.engine.export(environment.name)
+        )
+    finally:
+        # The image thaws by itself as well; a site that cannot be thawed now is not a reason to lose evidence.
+        with contextlib.suppress(EnvironmentFailed):
+            centre.engine.thaw(environment.name)
+    evidence = Evidence(
+        wave=wave.id,
+        seat=place.seat,
+        candidate=place.candidate,
+        environment=environment.name,
+        attempt=attempt,
+        layer=layer.id,
+        archive=f"{wave.id}/{archive.path.name}",
+        sha256=archive.sha256,
+        size=archive.size,
+        sealed_at=now,
+        verified_at=centre.clock.now(),
+    )
+    centre.store.save(
+        Entry(
+            "seat.sealed",
+            wave.id,
+            place.seat,
+            {"archive": evidence.archive, "sha256": archive.sha256, "size": archive.size, "layer": layer.id},
+        ),
+        evidence=[evidence],
+    )
+    return evidence
+
+
+def _quiesce(centre: Centre, name: str) -> None:
+    try:
+        centre.engine.quiesce(name)
+    except EnvironmentFailed:
+        # A page that never ends holds the site: what was saved is on the disk, and a clean stop ends the rest.
+        centre.engine.restart(name)
+        centre.engine.ready(name, READY_TIMEOUT)
+        centre.engine.quiesce(name)
+
+
+def _waive(centre: Centre, wave: Wave, seat: int, reason: str) -> Wave:
+    if wave.place(seat) is None:
+        raise NotFound(_("Seat {seat} is not in wave {wave}.").format(seat=seat, wave=wave.id))
+    places = tuple(replace(place, waived=reason) if place.seat == seat else place for place in wave.places)
+    waived = replace(wave, places=places)
+    centre.store.save(Entry("seat.evidence_waived", wave.id, seat, {"reason": reason}), waves=[waived])
+    return waived

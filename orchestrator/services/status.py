@@ -1,0 +1,94 @@
+"""What a wave and its seats are like now: stored state and what the engine and the gateway show."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.domain.exam import Evidence, Wave
+from orchestrator.domain.lifecycle import HOLDS_SEATS
+from orchestrator.domain.routes import RouteState
+from orchestrator.services.centre import Centre, next_step
+
+
+@dataclass(frozen=True)
+class SeatStatus:
+    """*environment* is ``running``, ``stopped``, ``missing`` or None when the seat has none; *route* is what the
+    running gateway serves at the seat's address, None when it does not run."""
+
+    seat: int
+    candidate: str | None
+    url: str
+    environment: str | None
+    proof: str | None
+    route: RouteState | None
+    absent: bool
+    left_out: bool
+    ends_at: datetime | None
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True)
+class WaveStatus:
+    wave: Wave
+    seats: tuple[SeatStatus, ...]
+    next_step: str
+
+
+def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
+    """Raises NotFound."""
+    wave = centre.wave(wave_id)
+    by_seat = {status.seat: status for status in seats_status(centre)}
+    sealed = {item.seat: item for item in centre.store.evidence(wave.id)}
+    seats = tuple(
+        SeatStatus(
+            seat=place.seat,
+            candidate=place.candidate,
+            url=centre.settings.seat_url(place.seat),
+            environment=by_seat[place.seat].environment if place.seat in by_seat else None,
+            proof=place.proof,
+            route=by_seat[place.seat].route if place.seat in by_seat else None,
+            absent=place.absent,
+            left_out=place.left_out,
+            ends_at=place.ends_at,
+            evidence=sealed.get(place.seat),
+        )
+        for place in wave.places
+    )
+    return WaveStatus(wave, seats, next_step(wave))
+
+
+def seats_status(centre: Centre) -> list[SeatStatus]:
+    """Every seat of the centre, with the wave in progress that it belongs to, if any."""
+    observed = centre.engine.observe()
+    active = centre.active()
+    serving = {route.seat: route.state for route in centre.gateway.serving() or ()}
+    places = {
+        place.seat: (wave, place) for wave in centre.store.waves() if wave.state in HOLDS_SEATS for place in wave.places
+    }
+    sealed = centre.store.evidence()
+    statuses = []
+    for seat in sorted(centre.settings.seats):
+        environment = active.get(seat)
+        seen = observed.get(environment.name) if environment else None
+        wave, place = places.get(seat, (None, None))
+        evidence = [item for item in sealed if wave is not None and (item.wave, item.seat) == (wave.id, seat)]
+        statuses.append(
+            SeatStatus(
+                seat=seat,
+                candidate=place.candidate if place else None,
+                url=centre.settings.seat_url(seat),
+                environment=None
+                if environment is None
+                else "missing"
+                if seen is None
+                else "running"
+                if seen.running
+                else "stopped",
+                proof=place.proof if place else None,
+                route=serving.get(seat),
+                absent=place.absent if place else False,
+                left_out=place.left_out if place else False,
+                ends_at=place.ends_at if place else None,
+                evidence=max(evidence, key=lambda item: item.attempt, default=None),
+            )
+        )
+    return statuses
