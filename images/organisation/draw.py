@@ -6,12 +6,18 @@ image does not run it. Needs Pillow 10 or later and Debian's fonts-urw-base35. T
     python draw.py [name ...]
 """
 
+# A drawing is mostly coordinates: one stroke a line reads better than one number a line.
+# Shapes are drawn at once, so that a lambda never outlives its loop; chance here only scatters leaves.
+# ruff: noqa: E501, B023, S311
+# fmt: off
+
 from __future__ import annotations
 
 import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
@@ -31,7 +37,7 @@ SANS, SANS_BOLD, SCRIPT = "URWGothic-Book", "URWGothic-Demi", "Z003-MediumItalic
 
 
 def mix(a: Colour, b: Colour, t: float) -> Colour:
-    return tuple(round(x + (y - x) * t) for x, y in zip(a, b))  # type: ignore[return-value]
+    return tuple(round(x + (y - x) * t) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
 def light(c: Colour, t: float) -> Colour:
@@ -46,7 +52,7 @@ def ramp(stops: Sequence[tuple[float, Colour]], size: tuple[int, int], across: b
     strip = Image.new("RGB", (256, 1))
     for i in range(256):
         t = i / 255
-        for (t0, c0), (t1, c1) in zip(stops, stops[1:]):
+        for (t0, c0), (t1, c1) in pairwise(stops):
             if t <= t1 or (t1, c1) == stops[-1]:
                 strip.putpixel((i, 0), mix(c0, c1, min(1, max(0, (t - t0) / max(1e-6, t1 - t0)))))
                 break
@@ -59,7 +65,7 @@ def curve(*points: Point, steps: int = 24) -> list[Point]:
     for i in range(steps + 1):
         layer, t = list(points), i / steps
         while len(layer) > 1:
-            layer = [(a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t) for a, b in zip(layer, layer[1:])]
+            layer = [(a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t) for a, b in pairwise(layer)]
         result.append(layer[0])
     return result
 
@@ -84,10 +90,17 @@ class Layer:
     def poly(self, points: Iterable[Point], colour: Colour = INK) -> None:
         self.d.polygon([(x * self.k, y * self.k) for x, y in points], fill=(*colour, 255))
 
+    def rect(self, x0: float, y0: float, x1: float, y1: float, colour: Colour = INK) -> None:
+        self.d.rectangle([x0 * self.k, y0 * self.k, x1 * self.k, y1 * self.k], fill=(*colour, 255))
+
+    def block(self, x0: float, y0: float, x1: float, y1: float, radius: float, colour: Colour = INK) -> None:
+        box = [v * self.k for v in (x0, y0, x1, y1)]
+        self.d.rounded_rectangle(box, radius=radius * self.k, fill=(*colour, 255))
+
     def line(self, points: Sequence[Point], colour: Colour, width: float, end: float | None = None) -> None:
         """A line with round ends, that may taper from one width to another."""
         end = width if end is None else end
-        for i, ((x0, y0), (x1, y1)) in enumerate(zip(points, points[1:])):
+        for i, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
             w = width + (end - width) * i / max(1, len(points) - 1)
             self.d.line([(x0 * self.k, y0 * self.k), (x1 * self.k, y1 * self.k)], fill=(*colour, 255), width=max(1, round(w * self.k)))
             if w * self.k > 3:
@@ -115,16 +128,12 @@ class Layer:
             x += face.getlength(letter) / self.k + track
         return None
 
-    def veil_line(self, points: Sequence[Point], colour: Colour) -> None:
-        """A hair of wood grain: thin enough to need no transparency."""
-        self.line(points, colour, 0.8)
-
-    def mask(self, shape: Callable[[Layer], None]) -> Image.Image:
+    def mask(self, shape: Callable[[Layer], object]) -> Image.Image:
         other = Layer(self.w, self.h, k=self.k)
         shape(other)
         return other.im.getchannel("A")
 
-    def fill(self, shape: Callable[[Layer], None], stops: Sequence[tuple[float, Colour]], across: bool = True) -> None:
+    def fill(self, shape: Callable[[Layer], object], stops: Sequence[tuple[float, Colour]], across: bool = True) -> None:
         """Fills what `shape` draws with a gradient over its own extent."""
         mask = self.mask(shape)
         box = mask.getbbox()
@@ -133,7 +142,7 @@ class Layer:
             self.im.paste(gradient, box[:2], mask.crop(box))
 
     def veil(
-        self, shape: Callable[[Layer], None], colour: Colour, opacity: float, blur: float = 0, inside: bool = False
+        self, shape: Callable[[Layer], object], colour: Colour, opacity: float, blur: float = 0, inside: bool = False
     ) -> None:
         """A translucent, perhaps soft, shape over what is there (and only there, with `inside`)."""
         mask = self.mask(shape)
@@ -304,7 +313,7 @@ def linden(m: Layer, x: float, y: float, size: float, angle: float = -90, seed: 
 
 
 def heart_leaf(m: Layer, x: float, y: float, size: float, angle: float, colour: Colour) -> None:
-    leaf(m, x, y, size, size * 0.92, angle, colour, 8, 14, 0.62, 6)
+    leaf(m, x, y, size, size * 0.80, angle, colour, 8, 14, 0.72, 6)
 
 
 def ball(m: Layer, x: float, y: float, r: float, colour: Colour) -> None:
@@ -403,9 +412,9 @@ def fir(m: Layer, x: float, y: float, angle: float, length: float, colour: Colou
 def bee(m: Layer, x: float, y: float, s: float, angle: float = 0) -> None:
     b = Layer(s * 3, s * 2.4, k=m.k)
     cx, cy = s * 1.5, s * 1.4
-    b.veil(lambda k: (k.oval(cx - s * 0.12, cy - s * 0.62, s * 0.26, s * 0.5), k.oval(cx + s * 0.34, cy - s * 0.56, s * 0.22, s * 0.44)), (226, 236, 240), 0.85)  # type: ignore[func-returns-value]
+    b.veil(lambda k: (k.oval(cx - s * 0.12, cy - s * 0.62, s * 0.26, s * 0.5), k.oval(cx + s * 0.34, cy - s * 0.56, s * 0.22, s * 0.44)), (226, 236, 240), 0.85)
     b.fill(lambda k: k.oval(cx, cy, s * 0.78, s * 0.42), [(0, (240, 190, 66)), (1, (196, 132, 28))], across=False)
-    stripes = b.mask(lambda k: [k.oval(cx + dx * s, cy, s * 0.09, s * 0.44, (0, 0, 0)) for dx in (-0.5, -0.2, 0.1)])  # type: ignore[func-returns-value]
+    stripes = b.mask(lambda k: [k.oval(cx + dx * s, cy, s * 0.09, s * 0.44, (0, 0, 0)) for dx in (-0.5, -0.2, 0.1)])
     b.im.paste((58, 42, 26, 255), (0, 0), ImageChops.multiply(stripes, b.im.getchannel("A")))
     b.dot(cx + s * 0.68, cy - s * 0.02, s * 0.27, (66, 48, 30))
     b.line(curve((cx + s * 0.8, cy - s * 0.2), (cx + s * 1.0, cy - s * 0.5), (cx + s * 1.12, cy - s * 0.42)), (66, 48, 30), s * 0.05)
@@ -521,7 +530,7 @@ def pouch(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer]
     for _ in range(420):  # the fibres of kraft paper
         x, y, a = r.uniform(20, 320), r.uniform(10, 455), r.uniform(0, 180)
         m.line([(x, y), polar(x, y, a, r.uniform(2, 6))], mix(KRAFT, (132, 98, 60) if r.random() < 0.5 else (236, 214, 180), 0.45), 0.5)
-    m.veil(lambda k: k.poly([(0, 0), (340, 0), (340, 40), (0, 40)]), (120, 86, 50), 0.20, inside=True)
+    m.veil(lambda k: k.rect(0, 0, 340, 40), (120, 86, 50), 0.20, inside=True)
     for y in (12, 17, 22, 27, 32):
         m.line([(23, y), (317, y)], dark(KRAFT, 0.22), 0.8)
     m.line([(18, 62), (322, 62)], dark(KRAFT, 0.28), 1.4)
@@ -559,7 +568,7 @@ def tin(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer], 
         strip = paper.im.crop((column, 0, column + 1, paper.im.height))
         m.im.alpha_composite(strip, (column, max(0, round(drop * m.k))))
     m.veil(lambda k: k.poly([(215, 90), (320, 90), (320, 400), (262, 400)]), (20, 20, 14), 0.22, 22, inside=True)
-    m.veil(lambda k: k.poly([(70, 118), (92, 118), (92, 372), (70, 372)]), (255, 255, 255), 0.34, 9, inside=True)
+    m.veil(lambda k: k.rect(70, 118, 92, 372), (255, 255, 255), 0.34, 9, inside=True)
     return m
 
 
@@ -568,18 +577,18 @@ def jar(name: str, under: str, net: str, honey: Colour, plant: Callable[[Layer],
     top, bottom = 66, tall + 52
 
     def glass(k: Layer) -> None:
-        k.d.rounded_rectangle([v * k.k for v in (14, top, 286, bottom)], radius=40 * k.k, fill=(0, 0, 0, 255))
+        k.block(14, top, 286, bottom, 40)
 
     def inner(k: Layer) -> None:
-        k.d.rounded_rectangle([v * k.k for v in (22, top + 20, 278, bottom - 9)], radius=34 * k.k, fill=(0, 0, 0, 255))
+        k.block(22, top + 20, 278, bottom - 9, 34)
 
     m.fill(glass, [(0, (196, 190, 172)), (0.08, (240, 236, 222)), (0.5, (250, 247, 238)), (0.93, (226, 220, 202)), (1, (176, 168, 146))])
     m.fill(inner, [(0, dark(honey, 0.40)), (0.13, honey), (0.32, light(honey, 0.30)), (0.55, light(honey, 0.08)), (0.86, dark(honey, 0.10)), (1, dark(honey, 0.42))])
     m.veil(lambda k: k.oval(150, bottom - 40, 110, 60), light(honey, 0.5), 0.55, 22, inside=True)
     m.veil(lambda k: k.oval(150, top + 22, 122, 7), light(honey, 0.55), 0.8, 1, inside=True)
     label(m, 48, top + 44, 204, bottom - top - 70, name, under, net, dark(honey, 0.25), plant)
-    m.veil(lambda k: k.d.rounded_rectangle([v * k.k for v in (29, top + 34, 40, bottom - 46)], radius=5 * k.k, fill=(0, 0, 0, 255)), (255, 255, 255), 0.72, 2.4)
-    m.veil(lambda k: k.d.rounded_rectangle([v * k.k for v in (262, top + 44, 268, bottom - 60)], radius=3 * k.k, fill=(0, 0, 0, 255)), (255, 255, 255), 0.45, 2)
+    m.veil(lambda k: k.block(29, top + 34, 40, bottom - 46, 5), (255, 255, 255), 0.72, 2.4)
+    m.veil(lambda k: k.block(262, top + 44, 268, bottom - 60, 3), (255, 255, 255), 0.45, 2)
     m.fill(lambda k: k.poly([*arc(150, 26, 122, 15, 180, 0), *arc(150, 72, 122, 15, 0, 180)]), [(0, dark(lid, 0.45)), (0.14, lid), (0.28, light(lid, 0.55)), (0.42, light(lid, 0.1)), (0.8, dark(lid, 0.16)), (1, dark(lid, 0.5))])
     m.fill(lambda k: k.oval(150, 26, 122, 15), [(0, light(lid, 0.1)), (0.45, light(lid, 0.5)), (1, lid)])
     m.fill(lambda k: k.oval(150, 25, 112, 12), [(0, dark(lid, 0.06)), (0.5, light(lid, 0.34)), (1, dark(lid, 0.08))])
@@ -598,7 +607,7 @@ def dipper(length: float = 300) -> Layer:
     for i in range(6):
         y = length - 84 + i * 14
         w = 24 - abs(i - 2.6) * 3.2
-        m.fill(lambda k, y=y, w=w: k.d.rounded_rectangle([v * k.k for v in (30 - w, y, 30 + w, y + 9)], radius=4.5 * k.k, fill=(0, 0, 0, 255)), wood)  # type: ignore[misc]
+        m.fill(lambda k, y=y, w=w: k.block(30 - w, y, 30 + w, y + 9, 4.5), wood)
         m.line([(24, y + 11), (36, y + 11)], (120, 80, 44), 4)
     return m
 
@@ -631,7 +640,7 @@ def teapot(glaze: Colour = GLAZE) -> Layer:
         k.poly([*right, *[(560 - x, y) for x, y in right[::-1]]])
 
     m.fill(body, round_)
-    m.veil(lambda k: k.poly([(90, 330), (470, 330), (470, 400), (90, 400)]), dark(glaze, 0.75), 0.42, 20, inside=True)
+    m.veil(lambda k: k.rect(90, 330, 470, 400), dark(glaze, 0.75), 0.42, 20, inside=True)
     m.veil(lambda k: k.oval(222, 214, 32, 58), (255, 255, 255), 0.50, 18, inside=True)
     m.veil(lambda k: k.oval(280, 130, 96, 15), (20, 26, 16), 0.4, 5, inside=True)
     m.fill(lambda k: k.poly([*arc(280, 122, 90, 40, 180, 360), *arc(280, 122, 90, 13, 0, 180)]), round_)
@@ -651,7 +660,7 @@ def cup(glaze: Colour = GLAZE, tea: Colour = (206, 178, 84), handle: bool = True
         m.line(curve((196, 60), (262, 44), (262, 134), (178, 132), steps=40), dark(glaze, 0.3), 17, 15)
         m.line(curve((196, 58), (258, 46), (256, 128), (178, 127), steps=40), light(glaze, 0.1), 8, 7)
     m.fill(lambda k: k.poly([*curve((20, 34), (26, 130), (60, 166), (84, 166)), *curve((144, 166), (168, 166), (202, 130), (208, 34))]), shine)
-    m.veil(lambda k: k.poly([(20, 140), (210, 140), (210, 170), (20, 170)]), dark(glaze, 0.75), 0.36, 9, inside=True)
+    m.veil(lambda k: k.rect(20, 140, 210, 170), dark(glaze, 0.75), 0.36, 9, inside=True)
     m.oval(114, 34, 94, 21, light(glaze, 0.3))
     m.oval(114, 35, 87, 17, dark(glaze, 0.30))
     m.fill(lambda k: k.poly(arc(114, 38, 82, 14, 0, 360)), [(0, dark(tea, 0.14)), (0.4, light(tea, 0.22)), (1, dark(tea, 0.1))])
@@ -663,7 +672,7 @@ def cup(glaze: Colour = GLAZE, tea: Colour = (206, 178, 84), handle: bool = True
 def steam(m: Layer, x: float, y: float, size: float) -> None:
     for dx, sway in ((-0.16, 1), (0.04, -1), (0.22, 1)):
         path = curve((x + dx * size, y), (x + (dx + 0.3 * sway) * size, y - 0.35 * size), (x + (dx - 0.3 * sway) * size, y - 0.65 * size), (x + (dx + 0.1 * sway) * size, y - size))
-        m.veil(lambda k, p=path: k.line(p, INK, size * 0.09, size * 0.02), (255, 255, 255), 0.5, size * 0.035)  # type: ignore[misc]
+        m.veil(lambda k, p=path: k.line(p, INK, size * 0.09, size * 0.02), (255, 255, 255), 0.5, size * 0.035)
 
 
 def infuser() -> Layer:
@@ -719,10 +728,10 @@ def bow(m: Layer, x: float, y: float, size: float, colour: Colour) -> None:
         m.poly(tail, dark(colour, 0.14))
     for side in (1, -1):
         loop = curve((x, y), (x + side * size * 0.3, y - size * 0.62), (x + side * size * 0.98, y - size * 0.36), (x + side * size * 0.62, y + size * 0.02), (x, y + size * 0.08))
-        m.fill(lambda k, p=loop: k.poly(p), [(0, light(colour, 0.22)), (0.5, colour), (1, dark(colour, 0.28))] if side < 0 else [(0, dark(colour, 0.28)), (0.5, colour), (1, light(colour, 0.22))])  # type: ignore[misc]
+        m.fill(lambda k, p=loop: k.poly(p), [(0, light(colour, 0.22)), (0.5, colour), (1, dark(colour, 0.28))] if side < 0 else [(0, dark(colour, 0.28)), (0.5, colour), (1, light(colour, 0.22))])
         hollow = curve((x + side * size * 0.1, y - size * 0.02), (x + side * size * 0.34, y - size * 0.36), (x + side * size * 0.68, y - size * 0.22), (x + side * size * 0.46, y - size * 0.02), (x + side * size * 0.1, y + size * 0.02))
-        m.veil(lambda k, p=hollow: k.poly(p), dark(colour, 0.7), 0.5, size * 0.02)  # type: ignore[misc]
-    m.fill(lambda k: k.d.rounded_rectangle([v * k.k for v in (x - size * 0.11, y - size * 0.12, x + size * 0.11, y + size * 0.13)], radius=size * 0.06 * k.k, fill=(0, 0, 0, 255)), [(0, dark(colour, 0.2)), (0.4, light(colour, 0.2)), (1, dark(colour, 0.3))])
+        m.veil(lambda k, p=hollow: k.poly(p), dark(colour, 0.7), 0.5, size * 0.02)
+    m.fill(lambda k: k.block(x - size * 0.11, y - size * 0.12, x + size * 0.11, y + size * 0.13, size * 0.06), [(0, dark(colour, 0.2)), (0.4, light(colour, 0.2)), (1, dark(colour, 0.3))])
 
 
 def straw(m: Layer, x0: float, x1: float, y: float, seed: int) -> None:
@@ -753,7 +762,7 @@ def box(w: float, h: float, base: Colour, ribbon: Colour, planks: int = 0, title
             x, y, a = r.uniform(8, w - 8), r.uniform(10, h - 2), r.uniform(0, 180)
             m.line([(x, y), polar(x, y, a, r.uniform(2, 6))], mix(base, (132, 98, 60) if r.random() < 0.5 else (236, 214, 180), 0.4), 0.5)
     m.line([(0, 7), (w, 7)], light(base, 0.45), 3.5)
-    m.veil(lambda k: k.poly([(0, h * 0.72), (w, h * 0.72), (w, h), (0, h)]), dark(base, 0.8), 0.26, 16, inside=True)
+    m.veil(lambda k: k.rect(0, h * 0.72, w, h), dark(base, 0.8), 0.26, 16, inside=True)
     if title:
         m.text(w * 0.5, h * 0.40, "Clos Verdier", ITALIC, h * 0.20, dark(base, 0.62))
         m.text(w * 0.5, h * 0.57, title.upper(), SANS, h * 0.072, dark(base, 0.55), h * 0.022)
@@ -769,7 +778,7 @@ def box(w: float, h: float, base: Colour, ribbon: Colour, planks: int = 0, title
 def backdrop(w: float, h: float, wall: Colour, table: Colour, edge: float = 0.72, seed: int = 1) -> Layer:
     """A wall in soft light above a table."""
     m = Layer(w, h, wall)
-    m.fill(lambda k: k.poly([(0, 0), (w, 0), (w, h), (0, h)]), [(0, dark(wall, 0.10)), (edge, light(wall, 0.30)), (1, wall)], across=False)
+    m.fill(lambda k: k.rect(0, 0, w, h), [(0, dark(wall, 0.10)), (edge, light(wall, 0.30)), (1, wall)], across=False)
     m.veil(lambda k: k.oval(w * 0.36, h * 0.34, w * 0.34, h * 0.34), (255, 252, 240), 0.62, w * 0.10)
     r = random.Random(seed)
     leaves = Layer(w, h)
@@ -778,13 +787,13 @@ def backdrop(w: float, h: float, wall: Colour, table: Colour, edge: float = 0.72
         leaf(leaves, x, y, r.uniform(0.16, 0.3) * h, r.uniform(0.05, 0.09) * h, r.uniform(0, 360), dark(wall, 0.16), 20, veins=0)
     m.put(leaves, w / 2, h, blur=9, opacity=0.42)
     y = h * edge
-    m.fill(lambda k: k.poly([(0, y), (w, y), (w, h), (0, h)]), [(0, dark(table, 0.16)), (0.25, table), (1, light(table, 0.22))], across=False)
-    m.veil(lambda k: k.poly([(0, y - 2), (w, y - 2), (w, y + 2), (0, y + 2)]), dark(table, 0.6), 0.35, 3)
+    m.fill(lambda k: k.rect(0, y, w, h), [(0, dark(table, 0.16)), (0.25, table), (1, light(table, 0.22))], across=False)
+    m.veil(lambda k: k.rect(0, y - 2, w, y + 2), dark(table, 0.6), 0.35, 3)
     grain = random.Random(seed + 7)
     for _ in range(46):
         gy = y + 6 + (h - y) * grain.random() ** 1.6
         gx = grain.uniform(-0.2, 0.9) * w
-        m.veil_line(curve((gx, gy), (gx + w * 0.2, gy + grain.uniform(-4, 4)), (gx + w * grain.uniform(0.2, 0.6), gy)), mix(table, dark(table, 0.5), grain.uniform(0.08, 0.25)))
+        m.line(curve((gx, gy), (gx + w * 0.2, gy + grain.uniform(-4, 4)), (gx + w * grain.uniform(0.2, 0.6), gy)), mix(table, dark(table, 0.5), grain.uniform(0.08, 0.25)), 0.8)
     return m
 
 
@@ -855,7 +864,7 @@ def night_tin() -> Layer:
 
 
 def linden_jar() -> Layer:
-    return jar("Miel de tilleul", "récolte de juin", "250 g", (222, 160, 48), deco_linden, 300)
+    return jar("Miel de tilleul", "récolte de juillet", "250 g", (222, 160, 48), deco_linden, 300)
 
 
 def meadow_jar() -> Layer:
@@ -1042,7 +1051,7 @@ def glow(m: Layer, count: int, seed: int, colour: Colour, bottom: float = 0.62) 
     r = random.Random(seed)
     for _ in range(count):
         x, y, size = r.uniform(0, m.w), r.uniform(0, bottom) * m.h, r.uniform(5, 20)
-        m.veil(lambda k: k.dot(x, y, size), colour, r.uniform(0.12, 0.5), size * 0.16)  # noqa: B023
+        m.veil(lambda k: k.dot(x, y, size), colour, r.uniform(0.12, 0.5), size * 0.16)
 
 
 PRODUCTS: dict[str, Callable[[], Layer]] = {
@@ -1066,14 +1075,14 @@ PRODUCTS: dict[str, Callable[[], Layer]] = {
 
 def sky(w: float, h: float, top: Colour, low: Colour, sun: Point | None = None, warm: Colour = (255, 240, 200)) -> Layer:
     m = Layer(w, h, low)
-    m.fill(lambda k: k.poly([(0, 0), (w, 0), (w, h), (0, h)]), [(0, top), (0.62, low), (1, low)], across=False)
+    m.fill(lambda k: k.rect(0, 0, w, h), [(0, top), (0.62, low), (1, low)], across=False)
     if sun:
         m.veil(lambda k: k.dot(*sun, h * 0.30), warm, 0.75, h * 0.14)
         m.veil(lambda k: k.dot(*sun, h * 0.075), (255, 252, 236), 0.9, h * 0.006)
     r = random.Random(5)
     for _ in range(5):
         x, y, s = r.uniform(0, w), r.uniform(0.06, 0.30) * h, r.uniform(0.05, 0.10) * h
-        m.veil(lambda k: [k.oval(x + dx * s, y + dy * s, s * q, s * q * 0.5) for dx, dy, q in ((-1.4, 0.1, 0.9), (0, -0.15, 1.3), (1.5, 0.1, 1.0), (0.2, 0.25, 1.8))], (255, 253, 246), 0.5, s * 0.22)  # type: ignore[func-returns-value] # noqa: B023
+        m.veil(lambda k: [k.oval(x + dx * s, y + dy * s, s * q, s * q * 0.5) for dx, dy, q in ((-1.4, 0.1, 0.9), (0, -0.15, 1.3), (1.5, 0.1, 1.0), (0.2, 0.25, 1.8))], (255, 253, 246), 0.5, s * 0.22)
     return m
 
 
@@ -1118,7 +1127,7 @@ def wall(m: Layer, x0: float, x1: float, y: float, h: float, seed: int, slope: f
             c = mix((176, 166, 146), (210, 200, 178), r.random())
             box = (max(x, x0) + 1, top + 1, min(x + w, x1) - 1, top + h / rows - 0.6)
             if box[2] - box[0] > 4:
-                m.d.rounded_rectangle([v * m.k for v in box], radius=3.4 * m.k, fill=(*c, 255))
+                m.block(*box, 3.4, c)
                 m.line([(box[0] + 3, box[1] + 1.6), (box[2] - 3, box[1] + 1.6)], light(c, 0.3), 1.3)
             x += w
     m.veil(lambda k: k.poly([(x0, y + h * 0.6), (x1, y + h * 0.6 + slope), (x1, y + h + slope), (x0, y + h)]), (50, 46, 34), 0.25, h * 0.12)
@@ -1127,7 +1136,7 @@ def wall(m: Layer, x0: float, x1: float, y: float, h: float, seed: int, slope: f
 def rows(m: Layer, y0: float, y1: float, vanish: Point, colours: Sequence[Colour], soil: Colour, seed: int, count: int = 15) -> None:
     """Planted rows that run to a point, bush after bush, from the back to the front."""
     r = random.Random(seed)
-    m.fill(lambda k: k.poly([(0, y0), (m.w, y0), (m.w, y1), (0, y1)]), [(0, light(soil, 0.2)), (1, soil)], across=False)
+    m.fill(lambda k: k.rect(0, y0, m.w, y1), [(0, light(soil, 0.2)), (1, soil)], across=False)
     steps = 46
     for i in range(steps):
         t = (i / (steps - 1)) ** 1.7
@@ -1147,13 +1156,13 @@ def rows(m: Layer, y0: float, y1: float, vanish: Point, colours: Sequence[Colour
 
 def house(m: Layer, x: float, y: float, s: float) -> None:
     stone, roof = (226, 212, 184), (176, 106, 76)
-    m.fill(lambda k: k.poly([(x, y - s * 0.52), (x + s, y - s * 0.52), (x + s, y), (x, y)]), [(0, light(stone, 0.2)), (1, dark(stone, 0.16))])
+    m.fill(lambda k: k.rect(x, y - s * 0.52, x + s, y), [(0, light(stone, 0.2)), (1, dark(stone, 0.16))])
     m.fill(lambda k: k.poly([(x - s * 0.06, y - s * 0.5), (x + s * 0.1, y - s * 0.84), (x + s * 0.9, y - s * 0.84), (x + s * 1.06, y - s * 0.5)]), [(0, light(roof, 0.12)), (1, dark(roof, 0.2))], across=False)
-    m.poly([(x + s * 0.7, y - s * 0.98), (x + s * 0.8, y - s * 0.98), (x + s * 0.8, y - s * 0.78), (x + s * 0.7, y - s * 0.78)], dark(stone, 0.2))
+    m.rect(x + s * 0.7, y - s * 0.98, x + s * 0.8, y - s * 0.78, dark(stone, 0.2))
     for dx in (0.14, 0.66):
-        m.poly([(x + s * dx, y - s * 0.38), (x + s * (dx + 0.14), y - s * 0.38), (x + s * (dx + 0.14), y - s * 0.18), (x + s * dx, y - s * 0.18)], (96, 112, 116))
+        m.rect(x + s * dx, y - s * 0.38, x + s * (dx + 0.14), y - s * 0.18, (96, 112, 116))
         for side in (-0.075, 0.145):
-            m.poly([(x + s * (dx + side), y - s * 0.39), (x + s * (dx + side + 0.07), y - s * 0.39), (x + s * (dx + side + 0.07), y - s * 0.17), (x + s * (dx + side), y - s * 0.17)], (116, 142, 112))
+            m.rect(x + s * (dx + side), y - s * 0.39, x + s * (dx + side + 0.07), y - s * 0.17, (116, 142, 112))
     m.poly([*arc(x + s * 0.48, y - s * 0.26, s * 0.09, s * 0.09, 180, 360), (x + s * 0.57, y), (x + s * 0.39, y)], (110, 82, 58))
 
 
@@ -1220,8 +1229,8 @@ def page_estate() -> Layer:
     rows(m, 390, 470, (600, 250), [(132, 164, 92), (96, 140, 90)], (180, 154, 114), 2, 20)
     wall(m, 0, 1200, 468, 38, 3)
     rows(m, 506, 675, (600, 300), [(84, 132, 88), (118, 154, 82), (150, 140, 168)], (172, 144, 104), 9, 13)
-    tree(m, 890, 392, 330, (106, 142, 72), 4)
-    tree(m, 1070, 402, 290, (116, 152, 80), 9)
+    tree(m, 890, 374, 330, (106, 142, 72), 4)
+    tree(m, 1070, 378, 290, (116, 152, 80), 9)
     corner(m, 21, True, 0.75)
     return m
 
@@ -1234,7 +1243,6 @@ def bowl(m: Layer, x: float, y: float, r: float, glaze: Colour, inside: Callable
     content = Layer(2 * r, 2 * r, k=m.k)
     rnd = random.Random(seed)
     inside(content, rnd)
-    content.veil(lambda k: k.poly([(0, 0), (2 * r, 0), (2 * r, 2 * r), (0, 2 * r)]), (40, 34, 20), 0.0)
     content.im.putalpha(ImageChops.multiply(content.im.getchannel("A"), content.mask(lambda k: k.dot(r, r, r * 0.88))))
     m.put(content, x, y + r)
     m.veil(lambda k: k.line(arc(x, y, r * 0.86, r * 0.86, 130, 320), INK, r * 0.08), (40, 32, 18), 0.4, r * 0.05)
@@ -1263,7 +1271,7 @@ def planks(w: float, h: float, base: Colour, seed: int = 1) -> Layer:
     for i in range(n):
         y0, y1 = h * i / n, h * (i + 1) / n
         c = mix(base, light(base, 0.3), r.random())
-        m.fill(lambda k: k.poly([(0, y0), (w, y0), (w, y1), (0, y1)]), [(0, dark(c, 0.06)), (0.4, c), (1, dark(c, 0.1))])  # noqa: B023
+        m.fill(lambda k: k.rect(0, y0, w, y1), [(0, dark(c, 0.06)), (0.4, c), (1, dark(c, 0.1))])
         for _ in range(26):
             y, x = r.uniform(y0 + 4, y1 - 4), r.uniform(-0.2, 0.9) * w
             m.line(curve((x, y), (x + w * 0.15, y + r.uniform(-7, 7)), (x + w * r.uniform(0.2, 0.7), y + r.uniform(-3, 3))), mix(c, dark(c, 0.4), r.uniform(0.12, 0.4)), 1)
@@ -1304,12 +1312,12 @@ def post_infusion() -> Layer:
 
 
 def post_linden() -> Layer:
-    m = sky(1200, 675, (166, 200, 208), (248, 236, 196), (930, 250))
+    m = sky(1200, 675, (166, 200, 208), (248, 236, 196), (990, 360))
     hill(m, 600, 26, (150, 176, 126), 5)
-    for blur, n, s in ((9, 16, 110), (0, 15, 150)):
+    for blur, n, s in ((9, 16, 130), (0, 15, 168)):
         over = Layer(1200, 675)
         r = random.Random(n)
-        branch = curve((-20, 60), (400, 10), (700, 190), (1080, 120) if not blur else (1220, 20), steps=60)
+        branch = curve((-20, 130), (380, 60), (720, 350), (1110, 210), steps=60) if not blur else curve((-20, 20), (500, 120), (1220, 20), steps=60)
         over.line(branch, (110, 90, 66), 20 if not blur else 14, 5)
         for i in range(n):
             px, py = branch[min(60, 2 + i * 58 // n)]
@@ -1318,14 +1326,17 @@ def post_linden() -> Layer:
             px, py = branch[min(60, 5 + i * 55 // n)]
             linden(over, px, py, s * r.uniform(1.0, 1.3), r.uniform(-104, -76), i)
         m.put(over, 600, 675, blur=blur, opacity=0.7 if blur else 1, shadow=0 if blur else 0.14, lift=12)
-    for x, y, s, a in ((360, 430, 26, 10), (560, 520, 20, -16), (790, 440, 30, 8), (1010, 380, 18, -8), (200, 520, 16, 20)):
+    for x, y, s, a in ((300, 480, 28, 10), (560, 570, 18, -16), (800, 545, 32, 8), (1080, 450, 20, -8), (150, 570, 15, 20)):
         bee(m, x, y, s, a)
     return m
 
 
 def glass(drink: Colour, top: Colour, what: str, seed: int) -> Layer:
     m = Layer(240, 430)
-    side = lambda k, y0, y1, w0, w1: k.poly([*arc(120, y0, w0, w0 * 0.15, 180, 0), *arc(120, y1, w1, w1 * 0.15, 0, 180)])  # noqa: E731
+
+    def side(k: Layer, y0: float, y1: float, w0: float, w1: float) -> None:
+        k.poly([*arc(120, y0, w0, w0 * 0.15, 180, 0), *arc(120, y1, w1, w1 * 0.15, 0, 180)])
+
     m.veil(lambda k: side(k, 40, 400, 98, 80), (240, 246, 246), 0.55)
     m.fill(lambda k: side(k, 96, 384, 89, 74), [(0, dark(drink, 0.25)), (0.2, drink), (0.36, light(drink, 0.35)), (0.7, drink), (1, dark(drink, 0.3))])
     m.veil(lambda k: side(k, 96, 240, 90, 82), top, 0.5, 26, inside=True)
@@ -1335,20 +1346,23 @@ def glass(drink: Colour, top: Colour, what: str, seed: int) -> Layer:
         cube.d.rounded_rectangle([v * cube.k for v in (6, 6, 64, 64)], radius=10 * cube.k, fill=(255, 255, 255, 96), outline=(255, 255, 255, 190), width=round(2.4 * cube.k))
         m.put(cube, x, y + 35, angle=a)
     if what == "mint":
-        for i in range(5):
+        for _ in range(5):
             x, y = r.uniform(60, 180), r.uniform(180, 340)
             m.oval(x, y, 30, 20, (126, 164, 96))
             m.oval(x, y, 26, 16, (216, 232, 184))
         sprig(m, 130, 130, 82, 90, 3, 62, 0.56, (70, 136, 84), 58, 0, 8, seed=3)
     elif what == "peach":
-        for i in range(4):
-            x, y = r.uniform(64, 176), r.uniform(180, 340)
-            m.fill(lambda k: k.poly([*arc(x, y, 34, 28, 20, 200), *arc(x + 4, y - 4, 26, 12, 200, 20)]), [(0, (250, 196, 110)), (1, (232, 128, 84))])  # noqa: B023
-        for i in range(6):
-            leaf(m, r.uniform(70, 170), r.uniform(160, 330), 66, 15, r.uniform(0, 360), (132, 166, 84))
+        for x, y, turn in ((90, 210, 20), (152, 250, -30), (94, 300, -14), (146, 340, 24)):
+            part = Layer(90, 60)
+            part.poly([*arc(45, 12, 38, 42, 0, 180)], (214, 104, 66))
+            part.fill(lambda k: k.poly([*arc(45, 12, 34, 37, 0, 180)]), [(0, (254, 214, 132)), (0.6, (250, 178, 92)), (1, (238, 140, 82))], across=False)
+            part.oval(45, 12, 14, 9, (226, 118, 74))
+            m.put(part, x, y + 30, angle=turn)
+        for x, y in ((74, 170), (128, 206), (112, 268), (156, 300)):
+            leaf(m, x, y, 52, 12, r.uniform(0, 360), (132, 166, 84))
         sprig(m, 120, 120, 96, 84, 4, 56, 0.24, (126, 164, 80), 48, 0, seed=3)
     else:
-        for i in range(13):
+        for _ in range(13):
             ball(m, r.uniform(60, 180), r.uniform(170, 350), r.uniform(8, 12), (170, 28, 46))
         m.dot(178, 84, 44, (120, 160, 62))
         m.dot(178, 84, 39, (236, 244, 206))
@@ -1374,33 +1388,33 @@ def post_iced() -> Layer:
 def post_drying() -> Layer:
     w, h = 1200, 675
     m = Layer(w, h, (120, 96, 72))
-    m.fill(lambda k: k.poly([(0, 0), (w, 0), (w, h), (0, h)]), [(0, (98, 76, 56)), (0.5, (168, 136, 102)), (1, (126, 100, 74))], across=False)
+    m.fill(lambda k: k.rect(0, 0, w, h), [(0, (98, 76, 56)), (0.5, (168, 136, 102)), (1, (126, 100, 74))], across=False)
     r = random.Random(6)
     for i in range(13):
         x = i * 96 - 20
-        m.fill(lambda k: k.poly([(x, 0), (x + 92, 0), (x + 92, 520), (x, 520)]), [(0, (128, 100, 74)), (0.5, (154, 122, 92)), (1, (120, 94, 68))])  # noqa: B023
+        m.fill(lambda k: k.rect(x, 0, x + 92, 520), [(0, (128, 100, 74)), (0.5, (154, 122, 92)), (1, (120, 94, 68))])
         for _ in range(9):
             gx = r.uniform(x + 6, x + 86)
             m.line(curve((gx, 0), (gx + r.uniform(-6, 6), 260), (gx, 520)), (112, 86, 62), 1)
     for x0 in (500,):
-        m.poly([(x0, 130), (x0 + 200, 130), (x0 + 200, 400), (x0, 400)], (92, 70, 50))
-        m.fill(lambda k: k.poly([(x0 + 10, 140), (x0 + 190, 140), (x0 + 190, 390), (x0 + 10, 390)]), [(0, (214, 230, 234)), (0.6, (252, 246, 220)), (1, (206, 218, 166))], across=False)
+        m.rect(x0, 130, x0 + 200, 400, (92, 70, 50))
+        m.fill(lambda k: k.rect(x0 + 10, 140, x0 + 190, 390), [(0, (214, 230, 234)), (0.6, (252, 246, 220)), (1, (206, 218, 166))], across=False)
         m.line([(x0 + 100, 140), (x0 + 100, 390)], (92, 70, 50), 7)
         m.line([(x0 + 10, 262), (x0 + 190, 262)], (92, 70, 50), 7)
     m.veil(lambda k: k.poly([(510, 140), (690, 140), (1010, 675), (420, 675)]), (255, 240, 200), 0.26, 34)
-    m.fill(lambda k: k.poly([(0, 520), (w, 520), (w, h), (0, h)]), [(0, (110, 84, 60)), (1, (178, 144, 106))], across=False)
+    m.fill(lambda k: k.rect(0, 520, w, h), [(0, (110, 84, 60)), (1, (178, 144, 106))], across=False)
     for i in range(9):
         m.line([(w / 2 + (i - 4) * 110, 520), (w / 2 + (i - 4) * 240, h)], (96, 72, 50), 2)
     for x, kind in ((330, 0), (870, 1)):  # two racks of trays
         for level in range(3):
             y = 500 + level * 52
             c = ((122, 158, 80), (236, 230, 200), (90, 134, 88), (206, 204, 140))[(kind * 2 + level) % 4]
-            m.veil(lambda k: k.poly([(x - 190, y + 8), (x + 200, y + 8), (x + 200, y + 26), (x - 190, y + 26)]), (40, 28, 16), 0.5, 8)  # noqa: B023
-            m.fill(lambda k: k.poly([(x - 180, y), (x + 180, y), (x + 190, y + 16), (x - 190, y + 16)]), [(0, (150, 112, 74)), (0.5, (206, 166, 118)), (1, (140, 104, 70))])  # noqa: B023
+            m.veil(lambda k: k.rect(x - 190, y + 8, x + 200, y + 26), (40, 28, 16), 0.5, 8)
+            m.fill(lambda k: k.poly([(x - 180, y), (x + 180, y), (x + 190, y + 16), (x - 190, y + 16)]), [(0, (150, 112, 74)), (0.5, (206, 166, 118)), (1, (140, 104, 70))])
             for _ in range(110):
                 px = x + r.uniform(-172, 172)
                 leaf(m, px, y + 2 - r.uniform(0, 9), r.uniform(14, 28), 6, r.uniform(0, 180), mix(dark(c, 0.2), light(c, 0.2), r.random()), veins=0)
-    m.fill(lambda k: k.poly([(0, 34), (w, 34), (w, 84), (0, 84)]), [(0, (150, 112, 76)), (0.3, (128, 94, 62)), (1, (82, 58, 38))], across=False)
+    m.fill(lambda k: k.rect(0, 34, w, 84), [(0, (150, 112, 76)), (0.3, (128, 94, 62)), (1, (82, 58, 38))], across=False)
     for _ in range(24):
         y = r.uniform(40, 80)
         m.line(curve((r.uniform(0, 500), y), (600, y + r.uniform(-5, 5)), (r.uniform(700, w), y)), (96, 68, 44), 1)
@@ -1429,16 +1443,16 @@ def post_drying() -> Layer:
 def hive(m: Layer, x: float, y: float, s: float, colour: Colour) -> None:
     m.veil(lambda k: k.oval(x + s * 0.08, y + s * 0.04, s * 0.62, s * 0.12), (40, 50, 24), 0.5, s * 0.05)
     for dx in (-0.34, 0.28):
-        m.poly([(x + s * dx, y - s * 0.1), (x + s * (dx + 0.07), y - s * 0.1), (x + s * (dx + 0.07), y + s * 0.05), (x + s * dx, y + s * 0.05)], (96, 76, 56))
+        m.rect(x + s * dx, y - s * 0.1, x + s * (dx + 0.07), y + s * 0.05, (96, 76, 56))
     for i, tall in enumerate((0.50, 0.36)):
         top = y - s * (0.08 + 0.50 + (0.36 if i else 0))
-        m.fill(lambda k: k.poly([(x - s * 0.46, top), (x + s * 0.46, top), (x + s * 0.46, top + s * tall), (x - s * 0.46, top + s * tall)]), [(0, light(colour, 0.3)), (0.3, colour), (1, dark(colour, 0.24))])  # noqa: B023
+        m.fill(lambda k: k.rect(x - s * 0.46, top, x + s * 0.46, top + s * tall), [(0, light(colour, 0.3)), (0.3, colour), (1, dark(colour, 0.24))])
         m.line([(x - s * 0.46, top + s * tall), (x + s * 0.46, top + s * tall)], dark(colour, 0.45), s * 0.016)
-        m.d.rounded_rectangle([v * m.k for v in (x - s * 0.12, top + s * 0.11, x + s * 0.12, top + s * 0.16)], radius=s * 0.025 * m.k, fill=(*dark(colour, 0.4), 255))
-    m.poly([(x - s * 0.3, y - s * 0.15), (x + s * 0.3, y - s * 0.15), (x + s * 0.3, y - s * 0.11), (x - s * 0.3, y - s * 0.11)], (50, 40, 30))
+        m.block(x - s * 0.12, top + s * 0.11, x + s * 0.12, top + s * 0.16, s * 0.025, dark(colour, 0.4))
+    m.rect(x - s * 0.3, y - s * 0.15, x + s * 0.3, y - s * 0.11, (50, 40, 30))
     m.fill(lambda k: k.poly([(x - s * 0.50, y - s * 0.09), (x + s * 0.50, y - s * 0.09), (x + s * 0.54, y - s * 0.03), (x - s * 0.54, y - s * 0.03)]), [(0, (176, 142, 100)), (1, (122, 94, 64))])
     top = y - s * 0.94
-    m.fill(lambda k: k.poly([(x - s * 0.52, top - s * 0.07), (x + s * 0.52, top - s * 0.07), (x + s * 0.52, top + s * 0.03), (x - s * 0.52, top + s * 0.03)]), [(0, (226, 228, 226)), (0.35, (250, 250, 246)), (1, (164, 168, 166))])
+    m.fill(lambda k: k.rect(x - s * 0.52, top - s * 0.07, x + s * 0.52, top + s * 0.03), [(0, (226, 228, 226)), (0.35, (250, 250, 246)), (1, (164, 168, 166))])
 
 
 def post_hives() -> Layer:
@@ -1464,8 +1478,8 @@ def post_cake() -> Layer:
     crust, crumb = (126, 74, 38), (184, 120, 66)
     board = (214, 178, 128)
     m.ground(560, 600, 470, 0.4)
-    m.fill(lambda k: k.d.rounded_rectangle([v * k.k for v in (110, 560, 1010, 602)], radius=16 * k.k, fill=(0, 0, 0, 255)), [(0, light(board, 0.16)), (0.6, board), (1, dark(board, 0.22))])
-    m.fill(lambda k: k.d.rounded_rectangle([v * k.k for v in (104, 546, 1016, 580)], radius=16 * k.k, fill=(0, 0, 0, 255)), [(0, light(board, 0.34)), (0.6, light(board, 0.14)), (1, board)])
+    m.fill(lambda k: k.block(110, 560, 1010, 602, 16), [(0, light(board, 0.16)), (0.6, board), (1, dark(board, 0.22))])
+    m.fill(lambda k: k.block(104, 546, 1016, 580, 16), [(0, light(board, 0.34)), (0.6, light(board, 0.14)), (1, board)])
 
     def loaf(k: Layer) -> None:
         k.poly([*curve((210, 562), (186, 470), (196, 372), (232, 352)), *curve((232, 352), (330, 286), (520, 286), (640, 350)), *curve((640, 350), (672, 380), (672, 480), (660, 562))])
@@ -1483,11 +1497,11 @@ def post_cake() -> Layer:
         piece.poly(shape, crust)
         cx, cy = x0 + 58 + lean * 0.5, 464 + lean * 0.2
         inner = [(cx + (x - cx) * 0.90, cy + (y - cy) * 0.92) for x, y in shape]
-        piece.fill(lambda k: k.poly(inner), [(0, light(crumb, 0.22)), (0.5, light(crumb, 0.06)), (1, dark(crumb, 0.12))])  # noqa: B023
+        piece.fill(lambda k: k.poly(inner), [(0, light(crumb, 0.22)), (0.5, light(crumb, 0.06)), (1, dark(crumb, 0.12))])
         holes = Layer(1200, 675)
         for _ in range(150):
             holes.oval(cx + r.uniform(-90, 90), cy + r.uniform(-110, 110), r.uniform(1, 4), r.uniform(0.8, 2.6), mix(dark(crumb, 0.3), light(crumb, 0.35), r.random()))
-        holes.im.putalpha(ImageChops.multiply(holes.im.getchannel("A"), holes.mask(lambda k: k.poly(inner))))  # noqa: B023
+        holes.im.putalpha(ImageChops.multiply(holes.im.getchannel("A"), holes.mask(lambda k: k.poly(inner))))
         piece.im.alpha_composite(holes.im)
         cake.put(piece, 600, 675, shadow=0.45, lift=6)
     m.put(cake, 600, 675, shadow=0.25, lift=6)
@@ -1499,7 +1513,7 @@ def post_cake() -> Layer:
             leaf(anise, x, y, 26, 11, t + k * 45, (134, 82, 44), veins=0)
             anise.dot(*polar(x, y, t + k * 45, 15), 3, (196, 140, 84))
     for x in (420, 470):  # cinnamon
-        anise.fill(lambda k: k.d.rounded_rectangle([v * k.k for v in (x, 622 + (x - 420) * 0.3, x + 150, 640 + (x - 420) * 0.3)], radius=8 * k.k, fill=(0, 0, 0, 255)), [(0, (196, 128, 74)), (0.5, (164, 98, 52)), (1, (110, 62, 32))], across=False)  # noqa: B023
+        anise.fill(lambda k: k.block(x, 622 + (x - 420) * 0.3, x + 150, 640 + (x - 420) * 0.3, 8), [(0, (196, 128, 74)), (0.5, (164, 98, 52)), (1, (110, 62, 32))], across=False)
     m.put(anise, 600, 675, shadow=0.45, lift=4)
     return m
 
@@ -1602,9 +1616,9 @@ def category_honey() -> Layer:
 
 def category_things() -> Layer:
     m = backdrop(1000, 600, (226, 224, 212), (204, 178, 142), 0.74, seed=49)
-    stand(m, teapot(), 320, 530, 0.98, 150)
-    stand(m, infuser(), 690, 540, 0.86, 104, 20)
-    stand(m, cup(), 880, 566, 0.86, 84)
+    stand(m, teapot(), 290, 530, 0.98, 150)
+    stand(m, infuser(), 706, 536, 0.86, 104, 20)
+    stand(m, cup(), 896, 570, 0.78, 84)
     scatter(m, [(90, 562), (210, 580), (520, 578), (780, 586)], small_leaf((122, 160, 78), 0.26, 64), 4)
     scatter(m, [(150, 574), (560, 560)], small_daisy, 4)
     return m
@@ -1612,8 +1626,8 @@ def category_things() -> Layer:
 
 def category_boxes() -> Layer:
     m = backdrop(1000, 600, (228, 222, 206), (204, 176, 140), 0.76, seed=51)
-    stand(m, discovery_box(), 270, 556, 0.80, 270)
-    stand(m, winter_box(), 720, 556, 0.78, 310)
+    stand(m, discovery_box(), 246, 552, 0.76, 270)
+    stand(m, winter_box(), 736, 560, 0.74, 310)
     scatter(m, [(80, 578), (500, 582), (940, 576)], small_leaf((122, 160, 78), 0.26, 60), 4)
     return m
 
