@@ -25,6 +25,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 PICTURES = Path(__file__).resolve().parent / "pictures"
 FONTS = Path("/usr/share/fonts/opentype/urw-base35")
 S = 2  # everything is drawn twice as large, then reduced: smooth edges
+FINE = 4  # and what a scene may show enlarged, twice as large again
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -478,9 +479,9 @@ def deco_meadow(m: Layer) -> None:
     daisy(m, 54, 18, 16, 4)
 
 
-def deco(draw: Callable[[Layer], None], scale: float) -> Layer:
+def deco(draw: Callable[[Layer], None], scale: float, k: float) -> Layer:
     """One decoration, drawn as large as it will be shown: place it with the same `scale`."""
-    m = Layer(100, 100, k=S * scale)
+    m = Layer(100, 100, k=k * scale)
     draw(m)
     return m
 
@@ -511,14 +512,14 @@ def label(m: Layer, x: float, y: float, w: float, h: float, name: str, under: st
     m.text(x + w / 2, y + u * 0.145, "LES TISANES DU", SANS, u * 0.042, dark(tone, 0.25), u * 0.012)
     m.text(x + w / 2, y + u * 0.250, "Clos Verdier", ITALIC, u * 0.115, dark(tone, 0.25))
     size = min(w * 0.86, h - u * 0.66) / 100
-    m.put(deco(plant, size), x + w / 2, y + h - u * 0.345, scale=size)
+    m.put(deco(plant, size, m.k), x + w / 2, y + h - u * 0.345, scale=size)
     m.text(x + w / 2, y + h - u * 0.235, name, BOLD, u * 0.108, dark(tone, 0.35), fit=w * 0.84)
     m.text(x + w / 2, y + h - u * 0.155, under, ITALIC, u * 0.064, mix(INK, tone, 0.3), fit=w * 0.84)
     m.text(x + w / 2, y + h - u * 0.078, net, SANS, u * 0.044, mix(INK, tone, 0.3), u * 0.006)
 
 
 def pouch(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer], None]) -> Layer:
-    m = Layer(340, 470)
+    m = Layer(340, 470, k=FINE)
 
     def body(k: Layer) -> None:
         left = curve((22, 6), (4, 150), (8, 330), (14, 458))
@@ -545,7 +546,7 @@ def pouch(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer]
 
 
 def tin(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer], None]) -> Layer:
-    m = Layer(320, 400)
+    m = Layer(320, 400, k=FINE)
     shine = [(0, dark(tone, 0.45)), (0.12, tone), (0.27, light(tone, 0.42)), (0.4, light(tone, 0.06)), (0.75, dark(tone, 0.18)), (1, dark(tone, 0.55))]
 
     def side(top: float, bottom: float, rx: float, ry: float) -> Callable[[Layer], None]:
@@ -559,7 +560,7 @@ def tin(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer], 
     m.line(arc(160, 104, 154, 27, 180, 0), dark(tone, 0.5), 1.4)
     m.line(arc(160, 98, 154, 27, 180, 0), light(tone, 0.3), 1)
     emblem(m, 160, 45, 30, light(tone, 0.62))
-    paper = Layer(320, 400)
+    paper = Layer(320, 400, k=m.k)
     label(paper, 52, 128, 216, 234, name, under, net, tone, plant)
     # The label follows the tin: each column of it drops a little towards the middle.
     for column in range(round(52 * m.k), round(268 * m.k)):
@@ -573,7 +574,7 @@ def tin(name: str, under: str, net: str, tone: Colour, plant: Callable[[Layer], 
 
 
 def jar(name: str, under: str, net: str, honey: Colour, plant: Callable[[Layer], None], tall: float = 330, lid: Colour = (196, 158, 84)) -> Layer:
-    m = Layer(300, tall + 60)
+    m = Layer(300, tall + 60, k=FINE)
     top, bottom = 66, tall + 52
 
     def glass(k: Layer) -> None:
@@ -601,7 +602,7 @@ def jar(name: str, under: str, net: str, honey: Colour, plant: Callable[[Layer],
 
 
 def dipper(length: float = 300) -> Layer:
-    m = Layer(60, length)
+    m = Layer(60, length, k=FINE)
     wood = [(0, (150, 104, 58)), (0.35, (222, 178, 120)), (1, (138, 94, 52))]
     m.fill(lambda k: k.poly([(26, 4), (34, 4), (33, length - 80), (27, length - 80)]), wood)
     for i in range(6):
@@ -626,7 +627,7 @@ def speckle(m: Layer, count: int, seed: int) -> None:
 
 
 def teapot(glaze: Colour = GLAZE) -> Layer:
-    m = Layer(560, 400)
+    m = Layer(560, 400, k=FINE)
     round_ = [(0, dark(glaze, 0.36)), (0.14, glaze), (0.34, light(glaze, 0.36)), (0.6, glaze), (1, dark(glaze, 0.46))]
     # Handle, spout, body, lid: from the back to the front.
     m.line(curve((128, 170), (10, 130), (4, 300), (150, 318), steps=48), dark(glaze, 0.34), 30, 26)
@@ -654,7 +655,7 @@ def teapot(glaze: Colour = GLAZE) -> Layer:
 
 
 def cup(glaze: Colour = GLAZE, tea: Colour = (206, 178, 84), handle: bool = True) -> Layer:
-    m = Layer(260, 170)
+    m = Layer(260, 170, k=FINE)
     shine = [(0, dark(glaze, 0.36)), (0.16, glaze), (0.36, light(glaze, 0.38)), (0.62, glaze), (1, dark(glaze, 0.44))]
     if handle:
         m.line(curve((196, 60), (262, 44), (262, 134), (178, 132), steps=40), dark(glaze, 0.3), 17, 15)
@@ -676,7 +677,7 @@ def steam(m: Layer, x: float, y: float, size: float) -> None:
 
 
 def infuser() -> Layer:
-    m = Layer(330, 320)
+    m = Layer(330, 320, k=FINE)
     steel = (176, 182, 184)
     shine = [(0, dark(steel, 0.5)), (0.1, light(steel, 0.2)), (0.26, light(steel, 0.85)), (0.42, steel), (0.6, light(steel, 0.45)), (0.82, dark(steel, 0.2)), (1, dark(steel, 0.55))]
     for side in (0, 1):
@@ -684,7 +685,7 @@ def infuser() -> Layer:
         m.line(arc(x, 56, 38, 24, 90, 270) if side == 0 else arc(x, 56, 38, 24, -90, 90), dark(steel, 0.35), 9)
         m.line(arc(x, 54, 38, 24, 90, 270) if side == 0 else arc(x, 54, 38, 24, -90, 90), light(steel, 0.5), 4)
     m.fill(lambda k: k.poly([*arc(165, 56, 118, 24, 180, 0), *arc(165, 286, 104, 22, 0, 180)]), shine)
-    mesh = Layer(330, 320)
+    mesh = Layer(330, 320, k=m.k)
     for row in range(38):
         for col in range(64):
             a = math.radians(180 * (col + 0.5 * (row % 2)) / 64)
@@ -697,7 +698,7 @@ def infuser() -> Layer:
     m.fill(lambda k: k.poly([*arc(165, 56, 126, 26, 180, 0), *arc(165, 76, 124, 26, 0, 180)]), shine)
     m.oval(165, 56, 126, 26, light(steel, 0.55))
     m.oval(165, 57, 116, 21, (74, 84, 70))
-    inside = Layer(330, 320)
+    inside = Layer(330, 320, k=m.k)
     r = random.Random(12)
     for _ in range(120):
         leaf(inside, 165 + r.uniform(-108, 108), 62 + r.uniform(-15, 15), r.uniform(16, 34), r.uniform(5, 8), r.uniform(0, 360), mix((98, 140, 66), (160, 188, 104), r.random()), r.uniform(-30, 30), veins=0)
@@ -710,7 +711,7 @@ def infuser() -> Layer:
 
 
 def lid() -> Layer:
-    m = Layer(260, 90)
+    m = Layer(260, 90, k=FINE)
     steel = (176, 182, 184)
     shine = [(0, dark(steel, 0.5)), (0.14, light(steel, 0.3)), (0.3, light(steel, 0.85)), (0.5, steel), (0.75, light(steel, 0.3)), (1, dark(steel, 0.5))]
     m.fill(lambda k: k.poly([*arc(130, 56, 122, 24, 180, 0), *arc(130, 64, 122, 24, 0, 180)]), shine)
@@ -744,7 +745,7 @@ def straw(m: Layer, x0: float, x1: float, y: float, seed: int) -> None:
 
 def box(w: float, h: float, base: Colour, ribbon: Colour, planks: int = 0, title: str = "") -> Layer:
     """The front of an open box: what peeps out of it is placed before."""
-    m = Layer(w, h)
+    m = Layer(w, h, k=FINE)
     m.fill(lambda k: k.poly([(0, 6), (w, 6), (w - 8, h), (8, h)]), [(0, dark(base, 0.2)), (0.2, light(base, 0.16)), (0.6, base), (1, dark(base, 0.26))])
     r = random.Random(round(w))
     if planks:
@@ -872,7 +873,7 @@ def meadow_jar() -> Layer:
 
 
 def discovery_box() -> Layer:
-    m = Layer(600, 620)
+    m = Layer(600, 620, k=FINE)
     pouches = the_pouches()
     m.put(pouches["verbena"], 150, 500, scale=0.80, angle=5, shadow=0.35)
     m.put(pouches["fruit"], 450, 500, scale=0.80, angle=-5, shadow=0.35)
@@ -885,7 +886,7 @@ def discovery_box() -> Layer:
 
 
 def winter_box() -> Layer:
-    m = Layer(680, 600)
+    m = Layer(680, 600, k=FINE)
     for x, a, s in ((70, 118, 210), (110, 98, 230), (610, 62, 220), (570, 82, 240)):
         fir(m, x, 430, a, s)
     m.put(summer_tin(), 176, 470, scale=0.80, shadow=0.35)
@@ -1294,7 +1295,7 @@ def post_workshop() -> Layer:
     bowl(m, 150, 516, 118, (186, 112, 84), heap(lambda k, x, y, r: ball(k, x, y, r.uniform(9, 13), r.choice([(170, 30, 48), (74, 32, 62)])), 0, 150, (70, 20, 34)), 5)
     bowl(m, 446, 486, 150, (214, 178, 112), heap(lambda k, x, y, r: linden(k, x, y, r.uniform(62, 84), r.uniform(0, 360), r.randrange(99)), 0, 60, (150, 154, 86)), 6)
     bowl(m, 1080, 516, 132, (150, 174, 142), heap(any_leaf((152, 168, 140), 66, 0.32), 0, 130, (96, 110, 84)), 7)
-    board = Layer(300, 420)
+    board = Layer(300, 420, k=FINE)
     label(board, 0, 0, 240, 300, "Mon mélange", "composé à l'atelier", "20 g", GREEN, deco_evening)
     m.put(board, 800, 700, angle=-7, shadow=0.4, lift=7)
     return m
@@ -1332,7 +1333,7 @@ def post_linden() -> Layer:
 
 
 def glass(drink: Colour, top: Colour, what: str, seed: int) -> Layer:
-    m = Layer(240, 430)
+    m = Layer(240, 430, k=FINE)
 
     def side(k: Layer, y0: float, y1: float, w0: float, w1: float) -> None:
         k.poly([*arc(120, y0, w0, w0 * 0.15, 180, 0), *arc(120, y1, w1, w1 * 0.15, 0, 180)])
@@ -1342,7 +1343,7 @@ def glass(drink: Colour, top: Colour, what: str, seed: int) -> Layer:
     m.veil(lambda k: side(k, 96, 240, 90, 82), top, 0.5, 26, inside=True)
     r = random.Random(seed)
     for x, y, a in ((76, 150, 12), (150, 138, -16), (108, 196, 30), (160, 220, 6)):
-        cube = Layer(70, 70)
+        cube = Layer(70, 70, k=m.k)
         cube.d.rounded_rectangle([v * cube.k for v in (6, 6, 64, 64)], radius=10 * cube.k, fill=(255, 255, 255, 96), outline=(255, 255, 255, 190), width=round(2.4 * cube.k))
         m.put(cube, x, y + 35, angle=a)
     if what == "mint":
@@ -1353,7 +1354,7 @@ def glass(drink: Colour, top: Colour, what: str, seed: int) -> Layer:
         sprig(m, 130, 130, 82, 90, 3, 62, 0.56, (70, 136, 84), 58, 0, 8, seed=3)
     elif what == "peach":
         for x, y, turn in ((90, 210, 20), (152, 250, -30), (94, 300, -14), (146, 340, 24)):
-            part = Layer(90, 60)
+            part = Layer(90, 60, k=m.k)
             part.poly([*arc(45, 12, 38, 42, 0, 180)], (214, 104, 66))
             part.fill(lambda k: k.poly([*arc(45, 12, 34, 37, 0, 180)]), [(0, (254, 214, 132)), (0.6, (250, 178, 92)), (1, (238, 140, 82))], across=False)
             part.oval(45, 12, 14, 9, (226, 118, 74))
