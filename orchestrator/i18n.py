@@ -32,3 +32,36 @@ def _(message: str) -> str:
 def ngettext(singular: str, plural: str, n: int) -> str:
     """Singular or plural form of a message for *n*."""
     return _catalogue(language()).ngettext(singular, plural, n)
+
+
+def N_(message: str) -> str:  # noqa: N802 - gettext's own name
+    """Mark *message* for the catalogue; it is translated where it is shown."""
+    return message
+
+
+WORDS = (
+    N_("planned"),
+    N_("prepared"),
+    N_("open"),
+    N_("closed"),
+    N_("sealed"),
+    N_("reset"),
+    N_("abandoned"),
+    N_("waiting"),
+    N_("over"),
+    N_("running"),
+    N_("stopped"),
+    N_("missing"),
+    N_("proved"),
+    N_("ok"),
+    N_("warning"),
+    N_("failure"),
+)
+"""Words that are shown through a computed identifier: states, routes, verdicts."""
+
+
+def install() -> None:
+    """Let the libraries that speak through :mod:`gettext` (click: usage, faults of arguments) use our catalogue."""
+    os.environ["LANGUAGE"] = language()
+    gettext.bindtextdomain(DOMAIN, str(LOCALE_DIR))
+    gettext.textdomain(DOMAIN)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from orchestrator.domain import naming
 from orchestrator.domain.exam import Site
 from orchestrator.errors import SettingsInvalid
-from orchestrator.i18n import _
+from orchestrator.i18n import N_, _
 
 Address = ipaddress.IPv4Address
 Network = ipaddress.IPv4Network
@@ -25,61 +25,63 @@ class _Section(BaseModel):
 
 
 class Centre(_Section):
-    id: Slug = Field(description="Short id of the centre, in labels and names: lower-case letters, digits, hyphens")
-    name: str = Field(description="The centre's name as people read it")
-    state: Path = Field(description="Folder of the state, the journal and the evidence")
+    id: Slug = Field(description=N_("Short id of the centre, in labels and names: lower-case letters, digits, hyphens"))
+    name: str = Field(description=N_("The centre's name as people read it"))
+    state: Path = Field(description=N_("Folder of the state, the journal and the evidence"))
 
 
 class GatewaySettings(_Section):
     addressing: Literal["port", "host"] = Field(
         "port",
-        description="`port`: one port per seat on one address; `host`: one host name per seat on one port",
+        description=N_("`port`: one port per seat on one address; `host`: one host name per seat on one port"),
     )
-    listen: Address = Field(Address("0.0.0.0"), description="Address that the gateway listens on")  # noqa: S104
-    host: str = Field("127.0.0.1", description="Addressing `port`: the address that seats type")
+    listen: Address = Field(Address("0.0.0.0"), description=N_("Address that the gateway listens on"))  # noqa: S104
+    host: str = Field("127.0.0.1", description=N_("Addressing `port`: the address that seats type"))
     first_port: int = Field(
         8001,
         ge=1,
         le=65000,
-        description="Addressing `port`: the port of seat 1; seat n has this port + n - 1",
+        description=N_("Addressing `port`: the port of seat 1; seat n has this port + n - 1"),
     )
-    domain: str = Field("e5b.lan", description="Addressing `host`: seat 7 is `poste-07.` followed by this")
-    port: int = Field(80, ge=1, le=65535, description="Addressing `host`: the one port")
+    domain: str = Field("e5b.lan", description=N_("Addressing `host`: seat 7 is `poste-07.` followed by this"))
+    port: int = Field(80, ge=1, le=65535, description=N_("Addressing `host`: the one port"))
     staff: tuple[Network, ...] = Field(
-        (), description="Addresses or networks of the staff, who may reach every seat's site"
+        (), description=N_("Addresses or networks of the staff, who may reach every seat's site")
     )
 
 
 class NetworkSettings(_Section):
     subnet: Network = Field(
-        Network("10.213.0.0/24"), description="Internal network of the environments: no route leads out of it"
+        Network("10.213.0.0/24"), description=N_("Internal network of the environments: no route leads out of it")
     )
 
 
 class Limits(_Section):
-    memory_mb: int = Field(640, ge=128, description="Memory of one environment, in MB")
-    cpus: float = Field(1.0, gt=0, description="Processors that one environment may use at most")
-    processes: int = Field(160, ge=32, description="Processes and threads of one environment")
-    disk_mb: int = Field(2048, ge=256, description="What one environment may write, in MB")
-    parallel: int = Field(0, ge=0, description="Environments handled at the same time; 0: chosen from the processors")
+    memory_mb: int = Field(640, ge=128, description=N_("Memory of one environment, in MB"))
+    cpus: float = Field(1.0, gt=0, description=N_("Processors that one environment may use at most"))
+    processes: int = Field(160, ge=32, description=N_("Processes and threads of one environment"))
+    disk_mb: int = Field(2048, ge=256, description=N_("What one environment may write, in MB"))
+    parallel: int = Field(
+        0, ge=0, description=N_("Environments handled at the same time; 0: chosen from the processors")
+    )
 
 
 class Sites(_Section):
-    wordpress: str = Field("e5b/wordpress:current", description="Image of the WordPress site")
-    prestashop: str = Field("e5b/prestashop:current", description="Image of the PrestaShop site")
+    wordpress: str = Field("e5b/wordpress:current", description=N_("Image of the WordPress site"))
+    prestashop: str = Field("e5b/prestashop:current", description=N_("Image of the PrestaShop site"))
 
     def image(self, site: Site) -> str:
         return self.wordpress if site is Site.WORDPRESS else self.prestashop
 
 
 class Seat(_Section):
-    number: int = Field(ge=1, le=99, description="The workstation's number, unique in the centre")
-    address: Address = Field(description="The workstation's own address, from which alone its site can be reached")
+    number: int = Field(ge=1, le=99, description=N_("The workstation's number, unique in the centre"))
+    address: Address = Field(description=N_("The workstation's own address, from which alone its site can be reached"))
 
 
 class Room(_Section):
-    name: Slug = Field(description="Short name: lower-case letters, digits, hyphens")
-    seats: tuple[Seat, ...] = Field(min_length=1, description="The room's workstations")
+    name: Slug = Field(description=N_("Short name: lower-case letters, digits, hyphens"))
+    seats: tuple[Seat, ...] = Field(min_length=1, description=N_("The room's workstations"))
 
 
 class Settings(_Section):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from orchestrator.domain.exam import Wave
+from orchestrator.domain.exam import Place, Wave
 from orchestrator.domain.lifecycle import Action, WaveState
 from orchestrator.errors import EvidenceInvalid
 from orchestrator.i18n import _
@@ -46,3 +46,10 @@ def abandon(centre: Centre, wave_id: str, reason: str) -> Wave:
         wave = replace(wave, state=reached, intent=None)
         centre.store.save(Entry("wave.abandoned", wave.id, data={"reason": reason}), waves=[wave])
     return wave
+
+
+def abandon_preview(centre: Centre, wave_id: str) -> list[Place]:
+    """The places that :func:`abandon` would shut and seal; nothing is done."""
+    wave = centre.wave(wave_id)
+    centre.check_allowed(wave, Action.ABANDON)
+    return [place for place in wave.places if place.opened_at is not None]

@@ -51,6 +51,14 @@ def reset(centre: Centre, wave_id: str) -> Report:
     return Report(wave, tuple(results), time.monotonic() - begun)
 
 
+def reset_preview(centre: Centre, wave_id: str) -> list[Environment]:
+    """The environments that :func:`reset` would replace, after the same checks; nothing is done."""
+    wave = centre.wave(wave_id)
+    centre.check_allowed(wave, Action.RESET)
+    _check_evidence(centre, wave)
+    return [item for item in chosen(centre.active(), [place.seat for place in wave.places]) if item.touched]
+
+
 def evidence_missing(centre: Centre, wave: Wave) -> list[int]:
     """The seats of *wave* whose environment holds a candidate's work without evidence that holds."""
     by_name = {item.name: item for item in centre.store.environments()}
@@ -139,6 +147,22 @@ def _fault(result: str) -> str | None:
     return None if result == PROVED else result
 
 
+def reset_seat_preview(centre: Centre, seat: int) -> tuple[Environment, bool]:
+    """The environment that :func:`reset_seat` would replace, and whether it would be sealed first."""
+    environment = _active(centre, seat)
+    _wave, place = holder(centre, seat)
+    return environment, environment.touched and place.waived is None and not has_evidence(centre, environment)
+
+
+def _active(centre: Centre, seat: int) -> Environment:
+    environment = centre.active().get(seat)
+    if environment is None:
+        raise NotFound(
+            _("Seat {seat} has no environment.").format(seat=seat), hint=_("`e5b seat status` shows the seats.")
+        )
+    return environment
+
+
 def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
     """Reset one seat, whatever its wave is doing, and say how it went.
 
@@ -146,15 +170,10 @@ def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
     environment. Raises NotFound, Refused when there is nothing to reset, EvidenceInvalid when a sealed wave's evidence
     does not hold.
     """
-    environment = centre.active().get(seat)
-    if seat not in centre.settings.seats or environment is None:
-        raise NotFound(
-            _("Seat {seat} has no environment.").format(seat=seat), hint=_("`e5b seat status` shows the seats.")
-        )
-    room = next(room.name for room in centre.settings.rooms if any(item.number == seat for item in room.seats))
-    with centre.locks.room(room, f"seat reset {seat}"):
+    _active(centre, seat)
+    with centre.locks.room(holder(centre, seat)[0].room, f"seat reset {seat}"):
         wave, place = holder(centre, seat)
-        environment = centre.active()[seat]
+        environment = _active(centre, seat)
         evidence = None
         if environment.touched and place.waived is None and not has_evidence(centre, environment):
             if wave.state not in {WaveState.OPEN, WaveState.CLOSED}:
@@ -184,13 +203,10 @@ def seal_seat(centre: Centre, seat: int) -> Evidence:
 
     Raises NotFound, Refused when no candidate has worked there.
     """
-    environment = centre.active().get(seat)
-    if environment is None:
-        raise NotFound(
-            _("Seat {seat} has no environment.").format(seat=seat), hint=_("`e5b seat status` shows the seats.")
-        )
+    _active(centre, seat)
     with centre.locks.room(holder(centre, seat)[0].room, f"seat seal {seat}"):
         wave, place = holder(centre, seat)
+        environment = _active(centre, seat)
         if not environment.touched:
             raise Refused(_("Nobody has worked at seat {seat:02d}: there is nothing to seal.").format(seat=seat))
         if wave.state is WaveState.OPEN and place.closed_at is None:

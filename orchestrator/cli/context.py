@@ -1,0 +1,89 @@
+"""What every command gets, and the options that all of them have."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator import wiring
+from orchestrator.cli.output import NoProgress, RichProgress
+from orchestrator.errors import Refused
+from orchestrator.i18n import _
+from orchestrator.ports import Progress, Store
+from orchestrator.services.centre import Centre
+from orchestrator.settings import Settings, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Context:
+    """Where the settings are, how to answer, and the centre, made at first use."""
+
+    path: Path = Path("centre.toml")
+    as_json: bool = field(default=False)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load(self.path)
+
+    @property
+    def progress(self) -> Progress:
+        return NoProgress() if self.as_json else RichProgress()
+
+    @cached_property
+    def centre(self) -> Centre:
+        return wiring.centre(self.settings, self.progress)
+
+    @cached_property
+    def store(self) -> Store:
+        return wiring.store(self.settings)
+
+    def wave_id(self, given: str | None) -> str:
+        """The wave that a command is about: the one that was named, or the one in progress."""
+        return given if given is not None else self.centre.current_wave().id
+
+    def confirm(self, question: str, given: bool) -> None:
+        """Ask before what cannot be undone. Raises Refused when the answer is no, or when nobody can be asked."""
+        if given:
+            return
+        refusal = Refused(_("Nothing was done."), hint=_("Add --yes to do it without being asked."))
+        if self.as_json or not sys.stdin.isatty():
+            raise refusal
+        if not click.confirm(question, default=False, err=True):
+            raise refusal
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def _remember_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    context.ensure_object(Context).as_json = value
+
+
+def json_option(command: F) -> F:
+    """``--json``, which every command has."""
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_json,
+        help=_("Answer as JSON."),
+    )(command)
+
+
+def wave_argument(command: F) -> F:
+    return click.argument("wave", required=False)(command)
+
+
+def dry_run_option(command: F) -> F:
+    return click.option("--dry-run", is_flag=True, help=_("Say what would be done, and do nothing."))(command)
+
+
+def yes_option(command: F) -> F:
+    return click.option("--yes", is_flag=True, help=_("Do not ask for confirmation."))(command)

@@ -1,0 +1,96 @@
+"""Write a commented centre.toml, from the settings' own descriptions."""
+
+import ipaddress
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.errors import InputInvalid, Refused, SettingsInvalid
+from orchestrator.i18n import _
+from orchestrator.settings import Centre, GatewaySettings, Limits, NetworkSettings, Sites, load
+
+
+def init(
+    path: Path,
+    *,
+    centre: str,
+    name: str,
+    room: str,
+    seats: int,
+    first_address: str,
+    gateway: dict[str, Any] | None = None,
+    network: dict[str, Any] | None = None,
+    state: Path = Path("state"),
+) -> None:
+    """Write *path* for one room whose seats have consecutive addresses from *first_address*.
+
+    Raises Refused when the file exists, InputInvalid for what cannot be used; nothing is left then.
+    """
+    try:
+        first = ipaddress.IPv4Address(first_address)
+        addresses = [str(first + index) for index in range(seats)]
+    except ValueError as error:
+        raise InputInvalid(_("{text} is not an IPv4 address.").format(text=first_address)) from error
+    text = _render(centre, name, room, addresses, gateway or {}, network or {}, state)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Refused(
+            _("{path} exists: it was not changed.").format(path=path),
+            hint=_("Edit it, or name another file with --centre."),
+        ) from None
+    except OSError as error:
+        raise InputInvalid(_("{path} cannot be written: {error}.").format(path=path, error=error.strerror)) from error
+    try:
+        load(path)
+    except SettingsInvalid as error:
+        path.unlink()
+        raise InputInvalid(error.message, details=error.details) from error
+
+
+def _render(
+    centre: str,
+    name: str,
+    room: str,
+    addresses: list[str],
+    gateway: dict[str, Any],
+    network: dict[str, Any],
+    state: Path,
+) -> str:
+    lines = [
+        "# " + _("Settings of an E5B exam centre. `e5b preflight` checks them."),
+        "",
+        *_section("centre", Centre, {"id": centre, "name": name, "state": str(state)}),
+        *_section("gateway", GatewaySettings, gateway),
+        *_section("network", NetworkSettings, network),
+        *_section("limits", Limits, {}),
+        *_section("sites", Sites, {}),
+        "# " + _("One [[rooms]] section per room. A seat's number is unique in the centre; its address is the one"),
+        "# " + _("that the workstation itself has: its site can be reached from there alone (and by the staff)."),
+        "[[rooms]]",
+        f"name = {json.dumps(room)}",
+        "seats = [",
+        *(f"  {{ number = {number}, address = {json.dumps(item)} }}," for number, item in enumerate(addresses, 1)),
+        "]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, model: type[BaseModel], values: dict[str, Any]) -> list[str]:
+    lines = [f"[{title}]"]
+    for key, field in model.model_fields.items():
+        lines.append(f"# {_(field.description or key)}")
+        value = values.get(key, field.default)
+        lines.append(f"{key} = {_toml(value)}")
+    return [*lines, ""]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(str(value), ensure_ascii=False)

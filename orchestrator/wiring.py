@@ -1,0 +1,56 @@
+"""The only place where adapters are constructed."""
+
+import os
+from pathlib import Path
+
+from orchestrator.adapters.base_images import BaseImageStore
+from orchestrator.adapters.docker_engine import DockerEngine, connect
+from orchestrator.adapters.engine_setup import EngineStarter
+from orchestrator.adapters.haproxy import HaproxyGateway
+from orchestrator.adapters.image_build import ImageProject
+from orchestrator.adapters.machine import FileLocks, SystemClock, SystemHost, actor
+from orchestrator.adapters.release_archive import OperatorSupplies
+from orchestrator.adapters.sealing import FolderSealing
+from orchestrator.adapters.store import SqliteStore
+from orchestrator.ports import Progress, Store
+from orchestrator.services.centre import Centre
+from orchestrator.services.setup import Setup
+from orchestrator.settings import Settings
+
+
+def store(settings: Settings) -> Store:
+    """The stored state alone: what the journal's commands need, with or without an engine."""
+    return SqliteStore(settings.database, SystemClock(), actor())
+
+
+def centre(settings: Settings, progress: Progress) -> Centre:
+    """Raises EngineUnavailable when no engine answers."""
+    clock = SystemClock()
+    client = connect()
+    return Centre(
+        settings=settings,
+        store=SqliteStore(settings.database, clock, actor()),
+        engine=DockerEngine(client, settings),
+        gateway=HaproxyGateway(client, settings),
+        sealing=FolderSealing(settings.evidence_folder),
+        locks=FileLocks(settings.locks_folder, clock),
+        host=SystemHost(),
+        clock=clock,
+        progress=progress,
+    )
+
+
+def setup() -> Setup:
+    """The set-up of this machine; what it keeps is in the user's own folders."""
+    images = Path(__file__).parent.parent / "images"
+    logs = _own_folder("XDG_STATE_HOME", ".local/state") / "logs"
+    return Setup(
+        EngineStarter(logs / "dockerd.log"),
+        BaseImageStore(),
+        OperatorSupplies(images, _own_folder("XDG_CACHE_HOME", ".cache")),
+        ImageProject(images, logs),
+    )
+
+
+def _own_folder(variable: str, usual: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / usual) / "e5b"
