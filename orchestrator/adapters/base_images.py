@@ -1,21 +1,25 @@
 """The distribution's images that ours are built from: pulled, or made here when no registry answers."""
 
 import platform
+import queue
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, cast
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
+from docker.utils import parse_repository_tag
 
 from orchestrator.adapters import apt
 from orchestrator.adapters.docker_engine import connect, translated
-from orchestrator.errors import ImageUnusable
+from orchestrator.errors import EngineUnavailable, ImageUnusable
 from orchestrator.i18n import _
 from orchestrator.ports import Outcome, Progress
 
@@ -78,20 +82,19 @@ class BaseImageStore:
 
     def _pull(self, tag: str) -> str | None:
         """None when the image came; else why it did not."""
-        # The time limit is the client's: it bounds every silence, that of a name server included.
-        client = connect(self._patience)
-        try:
-            repository, _colon, version = tag.partition(":")
-            for line in client.api.pull(repository, version, stream=True, decode=True):
-                if "error" in line:
-                    return str(line["error"])
-            return None if _present(client, tag) else "nothing was pulled"
-        except APIError as error:
-            return str(error.explanation or error)
-        except (DockerException, requests.RequestException, OSError) as error:
-            return str(error)
-        finally:
-            client.close()
+        # The SDK waits for as long as the engine does, which for a name server or a firewall that stays silent is
+        # minutes. So the engine is listened to from a thread that can be left behind.
+        said: queue.Queue[dict[str, Any]] = queue.Queue()
+        threading.Thread(target=_listen, args=(tag, said), daemon=True).start()
+        while True:
+            try:
+                line = said.get(timeout=self._patience)
+            except queue.Empty:
+                return _("no answer in {seconds} s").format(seconds=round(self._patience))
+            if "error" in line:
+                return str(line["error"])
+            if "done" in line:
+                return None
 
     def _bootstrap(self, client: docker.DockerClient, tag: str, fault: str) -> None:
         suite = debian_suite(tag)
@@ -105,10 +108,11 @@ class BaseImageStore:
         with tempfile.TemporaryDirectory(prefix="e5b-base-") as folder:
             archive = Path(folder) / "base.tar"
             bootstrap(suite, mirrors, archive)
-            repository, _colon, version = tag.partition(":")
+            repository, version = parse_repository_tag(tag)
             with archive.open("rb") as stream:
                 client.api.import_image_from_stream(
-                    stream,
+                    # A file would be sent with its length and in pieces: the engine accepts one or the other.
+                    cast("IO[bytes]", iter(lambda: stream.read(1 << 20), b"")),
                     repository=repository,
                     tag=version,
                     changes=['CMD ["bash"]', f"LABEL {BOOTSTRAPPED}=1"],
@@ -135,6 +139,19 @@ class BaseImageStore:
                 ),
                 hint=_("Connect this machine to a registry or to a mirror of its distribution."),
             ) from error
+
+
+def _listen(tag: str, said: "queue.Queue[dict[str, Any]]") -> None:
+    try:
+        client = connect(60)
+        repository, version = parse_repository_tag(tag)
+        for line in client.api.pull(repository, version or "latest", stream=True, decode=True):
+            said.put(line)
+        said.put({"done": True} if _present(client, tag) else {"error": "nothing was pulled"})
+    except APIError as error:
+        said.put({"error": str(error.explanation or error)})
+    except (DockerException, requests.RequestException, EngineUnavailable) as error:
+        said.put({"error": str(error)})
 
 
 def debian_suite(tag: str) -> str | None:

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -102,8 +104,14 @@ def archive(members: Iterable[Member]) -> Iterator[bytes]:
             if member.open is not None:
                 info.size = member.size
                 info.mode = 0o755 if member.executable else 0o644
-                with member.open() as stream:
-                    tar.addfile(info, stream)
+                try:
+                    with member.open() as stream:
+                        tar.addfile(info, stream)
+                except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                    raise ImageUnusable(
+                        _("{name} cannot be read whole: its archive is damaged.").format(name=member.path),
+                        hint=_("Remove the archive and fetch it again."),
+                    ) from error
             elif member.target is not None:
                 info.type, info.linkname, info.mode = tarfile.SYMTYPE, member.target, 0o777
                 tar.addfile(info)

@@ -267,23 +267,20 @@ class Release:
         if not self.zipped:
             yield from build_context.tree(self.path)
             return
-        try:
-            with _archive(self.path, self.inner) as archive:
-                for info in archive.infolist():
-                    name = info.filename.removeprefix(self.prefix).rstrip("/")
-                    if not name or not info.filename.startswith(self.prefix):
-                        continue
-                    if info.is_dir():
-                        yield Member(name)
-                    else:
-                        yield Member(
-                            name,
-                            executable=bool(info.external_attr >> 16 & 0o100),
-                            size=info.file_size,
-                            open=functools.partial(archive.open, info),
-                        )
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise _damaged(self.path) from error
+        with _archive(self.path, self.inner) as archive:
+            for info in archive.infolist():
+                name = info.filename.removeprefix(self.prefix).rstrip("/")
+                if not name or not info.filename.startswith(self.prefix):
+                    continue
+                if info.is_dir():
+                    yield Member(name)
+                else:
+                    yield Member(
+                        name,
+                        executable=bool(info.external_attr >> 16 & 0o100),
+                        size=info.file_size,
+                        open=functools.partial(archive.open, info),
+                    )
 
 
 def opened(path: Path, wanted: Definition) -> Release:
