@@ -6,6 +6,7 @@ An archive is a gzipped tar that anyone can check with ``tar`` and ``sha256sum -
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -35,7 +36,10 @@ class FolderSealing:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as raw:
                 # Level 1: the room waits for it, and evidence is small.
-                with tarfile.open(fileobj=raw, mode="w|gz", compresslevel=1) as archive:
+                with (
+                    gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1) as packed,
+                    tarfile.open(fileobj=packed, mode="w|") as archive,
+                ):
                     _copy_parts(archive, manifest, parts)
                 raw.flush()
                 os.fsync(raw.fileno())

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader has seen enough (`| head`): nothing to say, and nothing more to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception:
+        show_error(_unexpected(), context.as_json)
+        sys.exit(E5BError.exit_code)
     sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -176,4 +181,17 @@ def _from_click(error: click.ClickException) -> InputInvalid:
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "e5b"
     return InputInvalid(
         error.format_message(), hint=_("`{command} --help` shows what it takes.").format(command=command)
+    )
+
+
+def _unexpected() -> E5BError:
+    """For a fault of the program itself: the trace goes to a file, a person gets a sentence."""
+    descriptor, path = tempfile.mkstemp(prefix="e5b-", suffix=".log")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+    return E5BError(
+        _("The program has met a fault of its own."),
+        hint=_("What was begun is stored: run the command again. If it fails again, send {path} to support.").format(
+            path=path
+        ),
     )

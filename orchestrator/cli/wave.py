@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+from rich.filesize import decimal
 from rich.text import Text
 
 from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context, wave_argument, yes_option
@@ -143,7 +144,7 @@ def seal_command(
         table(
             [_("Seat"), _("Candidate"), _("Archive"), _("Size"), "sha256"],
             [
-                [f"{item.seat:02d}", item.candidate, item.archive, f"{item.size / 1e6:.1f} MB", item.sha256[:16]]
+                [f"{item.seat:02d}", item.candidate, item.archive, decimal(item.size), item.sha256[:16]]
                 for item in report.evidence
             ],
         )

@@ -45,6 +45,8 @@ def abandon(centre: Centre, wave_id: str, reason: str) -> Wave:
                 )
         wave = replace(wave, state=reached, intent=None)
         centre.store.save(Entry("wave.abandoned", wave.id, data={"reason": reason}), waves=[wave])
+        if was_open:
+            centre.gateway.ensure(centre.routes())
     return wave
 
 

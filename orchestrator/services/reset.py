@@ -48,6 +48,8 @@ def reset(centre: Centre, wave_id: str) -> Report:
             *(() if faults else (Entry("wave.reset", wave.id, data={"proved": len(results)}),)),
             waves=[wave],
         )
+        # The wave's seats are nobody's now: the page says "not open yet" instead of "time is up".
+        centre.gateway.ensure(centre.routes())
     return Report(wave, tuple(results), time.monotonic() - begun)
 
 
