@@ -35,7 +35,8 @@ function walk(Volatile $volatile, string $directory = ''): Generator
             continue;
         }
         $path = "$directory/$name";
-        if ($volatile->file($path)) {
+        // The manifest cannot list itself; its digest is a part of the fingerprint.
+        if ($volatile->file($path) || $path === MANIFEST) {
             continue;
         }
         yield $path;
@@ -168,7 +169,7 @@ function differences(Manifest $manifest, Volatile $volatile, iterable $paths): a
 {
     $found = [];
     foreach ($paths as $path) {
-        if ($path === '/' || isset($found[$path]) || $volatile->file($path)) {
+        if ($path === '/' || $path === MANIFEST || isset($found[$path]) || $volatile->file($path)) {
             continue;
         }
         $now = entry($path);

@@ -68,6 +68,8 @@ add_action('wp_enqueue_scripts', static function (): void {
 }, 100);
 remove_action('wp_enqueue_scripts', 'wp_enqueue_global_styles');
 remove_action('wp_body_open', 'wp_global_styles_render_svg_filters');
+remove_action('init', '_register_theme_block_patterns');
+remove_action('init', '_register_core_block_patterns_and_categories');
 
 // The dashboard: news come from outside, and the quick draft makes a post for each visit.
 add_action('wp_dashboard_setup', static function (): void {

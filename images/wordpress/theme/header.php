@@ -11,7 +11,7 @@
 <header class="site-header">
     <div class="wrap">
         <a class="brand" href="<?= esc_url(home_url('/')) ?>" rel="home">
-            <?php if ($logo = get_theme_mod('custom_logo')) { echo wp_get_attachment_image($logo, 'thumbnail', false, ['alt' => '']); } ?>
+            <?php if ($logo = get_theme_mod('custom_logo')) { echo wp_get_attachment_image($logo, 'medium', false, ['alt' => '', 'loading' => 'eager']); } ?>
             <span><strong><?php bloginfo('name') ?></strong><?php bloginfo('description') ?></span>
         </a>
         <nav aria-label="Menu principal">
