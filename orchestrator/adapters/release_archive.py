@@ -315,6 +315,7 @@ def _opened_tree(path: Path, wanted: Definition) -> Release:
     version_file = path / wanted.version_file
     try:
         version = _version(version_file.read_bytes(), wanted) if not missing and version_file.is_file() else ""
+        _check(path, missing, version, wanted)
         for member in build_context.tree(path):
             if member.target is not None:
                 inside = (path / member.path).parent.joinpath(member.target).resolve()
@@ -322,7 +323,6 @@ def _opened_tree(path: Path, wanted: Definition) -> Release:
                     raise _unsafe(path, member.path)
     except OSError as error:
         raise ImageUnusable(_("{path} cannot be read: {error}.").format(path=path, error=error)) from error
-    _check(path, missing, version, wanted)
     return Release(path, version)
 
 

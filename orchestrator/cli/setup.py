@@ -6,18 +6,18 @@ import click
 from rich.text import Text
 
 from orchestrator import wiring
-from orchestrator.cli.output import NoProgress, RichProgress, err, out, show, table
+from orchestrator.cli.context import Context, json_option, pass_context
+from orchestrator.cli.output import err, out, show, table
 from orchestrator.i18n import _
-from orchestrator.ports import Outcome, Progress
+from orchestrator.ports import Outcome
 from orchestrator.services.setup import Listed, Step
-
-json_option = click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
 
 
 @click.command("setup", help=_("Make this machine ready: Docker engine, base images, images of the sites."))
 @json_option
-def setup(as_json: bool) -> None:
-    _report(wiring.setup().run(_progress(as_json)), as_json)
+@pass_context
+def setup(context: Context) -> None:
+    _report(context, wiring.setup().run(context.progress))
 
 
 @click.group("image", help=_("The images of the sites and of the gateway."))
@@ -27,7 +27,8 @@ def image() -> None:
 
 @image.command("list", help=_("Show the images of the project that the engine has."))
 @json_option
-def list_images(as_json: bool) -> None:
+@pass_context
+def list_images(context: Context) -> None:
     listed = wiring.setup().images()
 
     def text() -> None:
@@ -36,31 +37,26 @@ def list_images(as_json: bool) -> None:
             return
         table([_("Image"), _("Tag"), _("Id"), _("Size"), _("Built"), _("Up to date")], [_row(line) for line in listed])
 
-    show(
-        as_json, [{**vars(line.image), "current": line.current, "up_to_date": line.up_to_date} for line in listed], text
-    )
+    show(context.as_json, listed, text)
 
 
 @image.command("build", help=_("Build images of the project, each from its folder of images/, unless they are there."))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help=_("Build anew, without the engine's cache, even when nothing changed."))
 @json_option
-def build_images(names: tuple[str, ...], force: bool, as_json: bool) -> None:
-    _report(wiring.setup().build(names, _progress(as_json), force=force), as_json)
+@pass_context
+def build_images(context: Context, names: tuple[str, ...], force: bool) -> None:
+    _report(context, wiring.setup().build(names, context.progress, force=force))
 
 
-def _progress(as_json: bool) -> Progress:
-    return NoProgress() if as_json else RichProgress()
-
-
-def _report(steps: Iterator[Step], as_json: bool) -> None:
+def _report(context: Context, steps: Iterator[Step]) -> None:
     """Show each step when it is over; all of them at the end as JSON."""
     done = []
     for step in steps:
         done.append(step)
-        if not as_json:
+        if not context.as_json:
             err.print(Text(_line(step)), soft_wrap=True)
-    show(as_json, done, lambda: None)
+    show(context.as_json, done, lambda: None)
 
 
 def _line(step: Step) -> str:
@@ -86,7 +82,7 @@ def _line(step: Step) -> str:
 def _row(line: Listed) -> list[str]:
     return [
         line.image.name,
-        ", ".join(tag.rpartition(":")[2] for tag in line.image.tags),
+        "\n".join(sorted((tag.rpartition(":")[2] for tag in line.image.tags), key=lambda tag: tag != "current")),
         line.image.id.removeprefix("sha256:")[:12],
         _("{size} MB").format(size=round(line.image.size / 1_000_000)),
         line.image.built.astimezone().strftime("%d/%m/%Y %H:%M"),
