@@ -19,6 +19,10 @@ Address = ipaddress.IPv4Address
 Network = ipaddress.IPv4Network
 Slug = Annotated[str, Field(pattern=rf"^{naming.SLUG.pattern}$", max_length=32)]
 
+Domain = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", max_length=200)
+]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,7 +47,7 @@ class GatewaySettings(_Section):
         le=65000,
         description=N_("Addressing `port`: the port of seat 1; seat n has this port + n - 1"),
     )
-    domain: str = Field("e5b.lan", description=N_("Addressing `host`: seat 7 is `poste-07.` followed by this"))
+    domain: Domain = Field("e5b.lan", description=N_("Addressing `host`: seat 7 is `poste-07.` followed by this"))
     port: int = Field(80, ge=1, le=65535, description=N_("Addressing `host`: the one port"))
     staff: tuple[Network, ...] = Field(
         (), description=N_("Addresses or networks of the staff, who may reach every seat's site")

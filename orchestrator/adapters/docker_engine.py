@@ -1,6 +1,6 @@
 """The Docker engine through its SDK. Implements ports.Engine.
 
-The API is that of Docker 20.10 (1.41), the oldest engine that a supported distribution ships.
+Only what Docker 20.10 (API 1.41) knows is used: the oldest engine that a supported distribution ships.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def connect(timeout: float = 120) -> docker.DockerClient:
     Raises EngineUnavailable, with the remedy, when none answers or when this user may not talk to it.
     """
     try:
-        client = docker.from_env(version="1.41", timeout=int(timeout), max_pool_size=64)
+        client = docker.from_env(version="auto", timeout=int(timeout), max_pool_size=64)
         client.ping()
     except (DockerException, requests.RequestException) as error:
         raise unavailable(error) from error
@@ -249,6 +249,7 @@ class DockerEngine:
             log_config=docker.types.LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
             # Docker's own resolver would forward queries to the host's: this upstream answers nothing, at once.
             dns=["127.0.0.1"],
+            dns_opt=["timeout:1", "attempts:1"],
             # Before the kernel kills anything of the host, it kills a candidate's runaway process.
             oom_score_adj=500,
         )
