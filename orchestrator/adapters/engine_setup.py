@@ -155,6 +155,8 @@ class EngineStarter:
 
     def _failed(self, text: str, hint: str) -> EngineUnavailable:
         lines = text.strip().splitlines() or [_("it says nothing")]
+        # The daemon's own last word, which may be followed by what a program that it called had printed.
+        own = [line for line in lines if line.startswith("failed to start daemon")]
         return EngineUnavailable(
-            _("The Docker engine could not be started: {line}").format(line=lines[-1].strip()), hint=hint
+            _("The Docker engine could not be started: {line}").format(line=(own or lines)[-1].strip()), hint=hint
         )
