@@ -103,8 +103,6 @@ foreach ([
     'PS_SHOP_DETAILS' => $org['legal']['form'] . ' — SIRET ' . $org['legal']['siret'] . ' — TVA ' . $org['legal']['vat'],
     'PS_LOGS_EMAIL_RECEIVERS' => $org['email'],
     'PS_INVOICE' => 1,
-    // "New" labels would depend on the day of the exam.
-    'PS_NB_DAYS_NEW_PRODUCT' => 3650,
     'PS_WEIGHT_UNIT' => 'kg',
     'PS_ORDER_RETURN' => 0,
     'PS_STATSDATA_CUSTOMER_PAGESVIEWS' => 0,
@@ -341,7 +339,12 @@ foreach ($org['products'] as $entry) {
         $feature = (int) Feature::addFeatureImport($name);
         Product::addFeatureProductImport((int) $product->id, $feature, (int) FeatureValue::addFeatureValueImport($feature, $value, null, $lang));
     }
-    StockAvailable::setQuantity((int) $product->id, 0, (int) $entry['stock']);
+    // The stock announced is what is left after the orders below.
+    $ordered = array_sum(array_map(
+        fn ($line) => $line['reference'] === $entry['reference'] ? (int) $line['quantity'] : 0,
+        array_merge(...array_column($org['orders'], 'lines'))
+    ));
+    StockAvailable::setQuantity((int) $product->id, 0, (int) $entry['stock'] + $ordered);
 
     $image = new Image();
     $image->id_product = (int) $product->id;
@@ -540,11 +543,6 @@ foreach ($customers as $number => [$customer]) {
     $db->execute('UPDATE ' . _DB_PREFIX_ . "customer SET date_add = '$first', date_upd = '$first' WHERE id_customer = " . (int) $customer->id);
     $db->execute('UPDATE ' . _DB_PREFIX_ . "address SET date_add = '$first', date_upd = '$first' WHERE id_customer = " . (int) $customer->id);
 }
-// Orders took their share: the stock announced is what is left.
-foreach ($org['products'] as $entry) {
-    StockAvailable::setQuantity((int) $products[$entry['reference']]->id, 0, (int) $entry['stock']);
-}
-
 // ---------------------------------------------------------------- home page, menu, footer
 
 $modules = _PS_MODULE_DIR_;
@@ -588,7 +586,8 @@ foreach ($org['categories'] as $entry) {
 foreach ($org['menu'] as $entry) {
     if (!empty($entry['blog'])) {
         $items[] = 'CMS_CAT' . $newsCategory->id;
-    } elseif (isset($entry['page'], $pages[$entry['page']]) && $entry['page'] !== 'la-boutique') {
+    } elseif (($entry['page'] ?? null) === 'notre-histoire') {
+        // The other pages are in the footer: the theme's menu has one line.
         $items[] = 'CMS' . $pages[$entry['page']]->id;
     }
 }
@@ -627,5 +626,6 @@ file_put_contents(_PS_THEME_DIR_ . 'assets/css/custom.css', strtr(file_get_conte
 Search::indexation(true);
 Tools::generateHtaccess();
 Tools::generateRobotsFile();
+emptied('log', 'mail', 'connections', 'guest');
 Configuration::updateGlobalValue('PS_MAIL_METHOD', 1);
 echo count($products), ' products, ', count($customers), ' customers, ', count($org['orders']), " orders\n";
