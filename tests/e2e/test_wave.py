@@ -99,7 +99,7 @@ def test_what_differs_is_named_and_stays_closed(make_centre: Callable[..., RealC
     centre = make_centre(2)
     centre.plan(site)
     centre.e5b("wave", "prepare")
-    code, _text = centre.run_in(2, "sh", "-c", "echo '<?php // changed' >> /var/www/site/index.php")
+    code, _text = centre.run_in(2, "sh", "-c", "echo '// changed' >> /var/www/site/index.php")
     assert code == 0
     refused = centre.json("wave", "prepare", code=5)
     assert refused["details"] == ["02: file /var/www/site/index.php added or changed"]
@@ -123,7 +123,7 @@ def test_open_without_a_seat(make_centre: Callable[..., RealCentre]) -> None:
     centre.e5b("wave", "close", "--early", "test")
     assert len(centre.json("wave", "seal")["evidence"]) == 1
     report = centre.json("wave", "reset")
-    assert [(seat["seat"], seat["fault"]) for seat in report["seats"]] == [(1, None), (2, None)]
+    assert [(seat["seat"], seat["fault"]) for seat in report["seats"]] == [(1, None), (2, None), (3, None)]
 
 
 def test_evidence_before_wiping(make_centre: Callable[..., RealCentre]) -> None:
