@@ -53,6 +53,12 @@ $blocks = [
     'blockreassurance' => 'Réassurance',
     'productcomments' => 'Avis clients',
 ];
+// The dashboard and the statistics are made of modules, which are only looked at.
+foreach (Module::getModulesInstalled() as $module) {
+    if (preg_match('~^(?:dash|stats|graph|grid)~', $module['name'])) {
+        $access->updateLgcModuleAccess((int) $profile->id, (int) $module['id_module'], 'view', true);
+    }
+}
 Db::getInstance()->execute('DELETE FROM ' . _DB_PREFIX_ . 'quick_access');
 Db::getInstance()->execute('DELETE FROM ' . _DB_PREFIX_ . 'quick_access_lang');
 $links = [

@@ -105,8 +105,9 @@ foreach ([
     'PS_INVOICE' => 1,
     'PS_WEIGHT_UNIT' => 'kg',
     'PS_ORDER_RETURN' => 0,
-    'PS_STATSDATA_CUSTOMER_PAGESVIEWS' => 0,
-    'PS_STATSDATA_PAGESVIEWS' => 0,
+    'PS_MAIL_COLOR' => $org['colours']['primary'],
+    'CONTACTFORM_SEND_CONFIRMATION_EMAIL' => 1,
+    'CONTACTFORM_SEND_NOTIFICATION_EMAIL' => 1,
 ] as $name => $value) {
     Configuration::updateGlobalValue($name, $value);
 }
@@ -565,7 +566,8 @@ foreach ([
 }
 cropped("$source/pictures/article-sechoir.jpg", "$modules/ps_banner/img/sechoir.jpg", 1110, 213);
 Configuration::updateGlobalValue('BANNER_IMG', localized('sechoir.jpg'));
-Configuration::updateGlobalValue('BANNER_LINK', localized($elsewhere['notre-histoire'] ?? '/'));
+// Empty means the home page; any other address would have to be absolute, and the shop's address changes.
+Configuration::updateGlobalValue('BANNER_LINK', localized(''));
 Configuration::updateGlobalValue('BANNER_DESC', localized('Séchées lentement, à l\'ombre, dans l\'ancien grenier à foin'));
 foreach ($org['pages'] as $page) {
     if ($page['slug'] === $org['home']) {
