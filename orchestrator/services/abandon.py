@@ -44,9 +44,10 @@ def abandon(centre: Centre, wave_id: str, reason: str) -> Wave:
                     details=[f"{seat:02d}: {fault}" for seat, fault in sorted(faults.items())],
                 )
         wave = replace(wave, state=reached, intent=None)
-        centre.store.save(Entry("wave.abandoned", wave.id, data={"reason": reason}), waves=[wave])
         if was_open:
-            centre.gateway.ensure(centre.routes())
+            # Before the wave's last word: after it, this command cannot be run again.
+            centre.gateway.ensure(centre.routes(wave))
+        centre.store.save(Entry("wave.abandoned", wave.id, data={"reason": reason}), waves=[wave])
     return wave
 
 

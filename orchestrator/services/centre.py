@@ -55,10 +55,11 @@ class Centre:
         """The environment that each seat's address leads to."""
         return {item.seat: item for item in self.store.environments() if item.role is EnvironmentRole.ACTIVE}
 
-    def routes(self) -> list[Route]:
-        """What the gateway must serve, from the stored state alone."""
+    def routes(self, changed: Wave | None = None) -> list[Route]:
+        """What the gateway must serve, from the stored state alone, or once *changed* is stored."""
+        known = [changed if changed is not None and wave.id == changed.id else wave for wave in self.store.waves()]
         # A wave that is being opened has its opening stored before its state: it counts.
-        waves = [wave for wave in self.store.waves() if wave.state in HOLDS_SEATS]
+        waves = [wave for wave in known if wave.state in HOLDS_SEATS]
         return routes(self.settings.seats, waves, self.store.environments())
 
     def check_allowed(self, wave: Wave, action: Action) -> WaveState:

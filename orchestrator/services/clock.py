@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
+from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import WaveState
 from orchestrator.errors import Busy, E5BError
 from orchestrator.services.centre import Centre
@@ -32,11 +34,7 @@ def tick(centre: Centre, tell: Told) -> list[E5BError]:
                 if wave.ends_at is not None and wave.ends_at <= now:
                     close(centre, wave.id)
                     tell(wave.id, "closed")
-                elif any(
-                    place.ends_at is not None and place.ends_at <= now and place.closed_at is None
-                    for place in wave.places
-                    if place.taking_part
-                ):
+                elif _is_due(centre, wave, now):
                     for seat in close_over(centre, wave.id):
                         tell(wave.id, f"over {seat}")
             # Closed by a person or by the clock, evidence is never left to be remembered.
@@ -56,6 +54,16 @@ def tick(centre: Centre, tell: Told) -> list[E5BError]:
         except E5BError as error:
             faults.append(error)
     return faults
+
+
+def _is_due(centre: Centre, wave: Wave, now: datetime) -> bool:
+    """Whether a seat of an open wave has to be shut, or the gateway does not serve what is stored: it was killed, or
+    the command that stored it was."""
+    return centre.gateway.serving() != centre.routes() or any(
+        place.ends_at is not None and place.ends_at <= now and place.closed_at is None
+        for place in wave.places
+        if place.taking_part
+    )
 
 
 def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped: Callable[[float], bool]) -> None:

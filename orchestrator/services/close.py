@@ -45,7 +45,8 @@ def close(centre: Centre, wave_id: str, *, early: str | None = None) -> Wave:
 
 
 def close_over(centre: Centre, wave_id: str) -> list[int]:
-    """Shut the seats of an open wave whose own time is over; the seats that were shut."""
+    """Shut the seats of an open wave whose own time is over, and see that the gateway serves what is stored; the seats
+    that were shut."""
     wave = centre.wave(wave_id)
     with centre.locks.room(wave.room, f"seat close {wave.id}"):
         wave = centre.wave(wave_id)
@@ -61,5 +62,5 @@ def close_over(centre: Centre, wave_id: str) -> list[int]:
                 places=tuple(replace(place, closed_at=now) if place.seat in over else place for place in wave.places),
             )
             centre.store.save(*(Entry("seat.over", wave.id, seat) for seat in sorted(over)), waves=[wave])
-            centre.gateway.switch(centre.routes())
+        centre.gateway.ensure(centre.routes())
     return sorted(over)

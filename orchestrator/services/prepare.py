@@ -167,18 +167,27 @@ def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[E
             desired[seat] = replace(current, wave=wave.id)
             continue
         if current is not None:
-            if current.touched and not has_evidence(centre, current):
+            if current.touched and not _accounted_for(centre, current):
                 raise Refused(
                     _("Seat {seat:02d} holds work of wave {wave} without evidence.").format(
                         seat=seat, wave=current.wave
                     ),
-                    hint=_("Seal it first: `e5b wave seal {wave}`.").format(wave=current.wave),
+                    hint=_("Seal it first: `e5b seat seal {seat}`.").format(seat=seat),
                 )
             retired.append(current)
         made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.ACTIVE, existing)
         existing = [*existing, made]
         desired[seat] = replace(made, wave=wave.id)
     return desired, [replace(item, role=EnvironmentRole.RETIRED) for item in _unique(retired)]
+
+
+def _accounted_for(centre: Centre, environment: Environment) -> bool:
+    """Whether what a candidate did in it may be wiped: it is sealed, or its evidence was waived."""
+    wave = centre.store.wave(environment.wave or "")
+    place = wave.place(environment.seat) if wave is not None else None
+    if place is not None and place.environment == environment.name and place.waived is not None:
+        return True
+    return has_evidence(centre, environment, place.closed_at if place is not None else None)
 
 
 def _usable(centre: Centre, environment: Environment, wave: Wave) -> bool:

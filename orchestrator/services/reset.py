@@ -1,7 +1,7 @@
 """Reset: a new environment behind each seat, proved before the gateway is switched, evidence before wiping."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Evidence, Place, Wave
@@ -43,13 +43,15 @@ def reset(centre: Centre, wave_id: str) -> Report:
         results = renew(centre, wave, environments)
         faults = [result for result in results if result.fault is not None]
         wave = replace(wave, state=wave.state if faults else reached, intent=None)
+        if not faults:
+            # The wave's seats are nobody's now: the page says "not open yet" instead of "time is up". Before the
+            # wave's last word: after it, this command cannot be run again.
+            centre.gateway.ensure(centre.routes(wave))
         centre.store.save(
             *(Entry("seat.reset_failed", wave.id, item.seat, {"how": item.fault}) for item in faults),
             *(() if faults else (Entry("wave.reset", wave.id, data={"proved": len(results)}),)),
             waves=[wave],
         )
-        # The wave's seats are nobody's now: the page says "not open yet" instead of "time is up".
-        centre.gateway.ensure(centre.routes())
     return Report(wave, tuple(results), time.monotonic() - begun)
 
 
@@ -69,7 +71,7 @@ def evidence_missing(centre: Centre, wave: Wave) -> list[int]:
         environment = by_name.get(place.environment or "")
         if environment is None or not environment.touched or place.waived is not None:
             continue
-        if environment.role is not EnvironmentRole.GONE and not has_evidence(centre, environment):
+        if environment.role is not EnvironmentRole.GONE and not has_evidence(centre, environment, place.closed_at):
             missing.append(place.seat)
     return missing
 
@@ -85,12 +87,19 @@ def _check_evidence(centre: Centre, wave: Wave) -> None:
 
 
 def renew(
-    centre: Centre, wave: Wave, environments: Sequence[Environment], *, touched: bool = False
+    centre: Centre,
+    wave: Wave,
+    environments: Sequence[Environment],
+    *,
+    touched: bool = False,
+    seal_first: Callable[[], object] | None = None,
 ) -> list[SeatResult]:
     """Put a proved new environment in the place of each of *environments*, then remove the old ones.
 
     An environment that nobody touched and that is still equal to the reference stays. *touched* says that a
-    candidate goes on working in the new one at once. The caller holds the room's lock and has seen to the evidence.
+    candidate goes on working in the new one at once. Until the wave is sealed its places follow the new ones; after
+    that they remain the record of where the candidates worked. The caller holds the room's lock and has seen to the
+    evidence, or gives *seal_first*, which is called when a new environment is proved and before the switch.
     """
     site, image = wave.site, wave.image
     check_image(centre, site, image)
@@ -109,14 +118,17 @@ def renew(
                 standbys[item.seat] = item
             else:
                 retired.append(replace(item, role=EnvironmentRole.RETIRED))
+    seats = {item.seat for item in environments}
+    retired += [item for item in existing if item.seat in seats and item.role is EnvironmentRole.RETIRED]
     for seat in old:
         if seat not in standbys:
             standbys[seat] = new_environment(centre, seat, site, image, EnvironmentRole.STANDBY, existing)
             existing = [*existing, standbys[seat]]
-    retired += [item for item in existing if item.seat in old and item.role is EnvironmentRole.RETIRED]
     centre.store.save(environments=[*standbys.values(), *retired])
 
     results = bring_up(centre, chosen(standbys, standbys), reference, _("Making the new environments"))
+    if seal_first is not None and PROVED in results.values():
+        seal_first()
     now = centre.clock.now()
     switched = [
         replace(item, role=EnvironmentRole.ACTIVE, proved_at=now, touched=touched, wave=wave.id if touched else None)
@@ -125,8 +137,14 @@ def renew(
     ]
     failed = [replace(item, role=EnvironmentRole.RETIRED) for item in standbys.values() if results[item.name] != PROVED]
     leaving = [replace(old[item.seat], role=EnvironmentRole.RETIRED) for item in switched]
+    names = {} if wave.state is WaveState.SEALED else {item.seat: item.name for item in switched}
+    places = tuple(
+        replace(place, environment=names[place.seat], proof=PROVED) if place.seat in names else place
+        for place in wave.places
+    )
     centre.store.save(
         *(Entry("seat.reset", wave.id, item.seat, {"environment": item.name, "proved": True}) for item in switched),
+        waves=[replace(wave, places=places)],
         environments=[*switched, *failed, *leaving],
     )
     centre.gateway.ensure(centre.routes())
@@ -152,8 +170,20 @@ def _fault(result: str) -> str | None:
 def reset_seat_preview(centre: Centre, seat: int) -> tuple[Environment, bool]:
     """The environment that :func:`reset_seat` would replace, and whether it would be sealed first."""
     environment = _active(centre, seat)
-    _wave, place = holder(centre, seat)
-    return environment, environment.touched and place.waived is None and not has_evidence(centre, environment)
+    wave, place = holder(centre, seat)
+    return environment, _must_seal(centre, wave, place, environment)
+
+
+def _must_seal(centre: Centre, wave: Wave, place: Place, environment: Environment) -> bool:
+    if not environment.touched or place.waived is not None:
+        return False
+    # While the candidate works, no earlier evidence is the end state.
+    return _works(wave, place) or not has_evidence(centre, environment, place.closed_at)
+
+
+def _works(wave: Wave, place: Place) -> bool:
+    """Whether a candidate works at this seat now."""
+    return wave.state is WaveState.OPEN and place.taking_part and place.closed_at is None
 
 
 def _active(centre: Centre, seat: int) -> Environment:
@@ -168,54 +198,77 @@ def _active(centre: Centre, seat: int) -> Environment:
 def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
     """Reset one seat, whatever its wave is doing, and say how it went.
 
-    While the wave is open or closed the seat's present state is sealed first, and the candidate goes on in the new
-    environment. Raises NotFound, Refused when there is nothing to reset, EvidenceInvalid when a sealed wave's evidence
-    does not hold.
+    While the wave is open or closed the seat's present state is sealed before the new environment takes its place, and
+    the candidate goes on there. Raises NotFound, Refused while the wave's opening is not completed, EvidenceInvalid
+    when a sealed wave's evidence does not hold.
     """
     _active(centre, seat)
     with centre.locks.room(holder(centre, seat)[0].room, f"seat reset {seat}"):
         wave, place = holder(centre, seat)
+        _check_opening(wave)
         environment = _active(centre, seat)
-        evidence = None
-        if environment.touched and place.waived is None and not has_evidence(centre, environment):
+        evidence: list[Evidence] = []
+        must_seal = _must_seal(centre, wave, place, environment)
+        if must_seal:
             if wave.state not in {WaveState.OPEN, WaveState.CLOSED}:
                 raise EvidenceInvalid(
                     _("Seat {seat:02d} is not reset: its evidence is missing or does not hold.").format(seat=seat),
                     hint=_("Seal again with `e5b seat seal SEAT`: the environments are untouched."),
                 )
-            evidence = seal_environment(centre, wave, place, environment)
-        works_on = wave.state is WaveState.OPEN and place.taking_part and place.closed_at is None
-        result = renew(centre, wave, [environment], touched=works_on)[0]
-        renewed = centre.active()[seat]
-        proof = PROVED if result.fault is None else result.fault
-        if wave.state is not WaveState.SEALED:
-            wave = replace(
-                wave,
-                places=tuple(
-                    replace(item, environment=renewed.name, proof=proof) if item.seat == seat else item
-                    for item in wave.places
-                ),
+            if place.closed_at is not None:
+                # A closing that was killed may have left the seat open: its end state comes after that.
+                centre.gateway.ensure(centre.routes())
+
+        def seal_it() -> None:
+            # It stays at rest: what the candidate would do between here and the switch would be in no evidence.
+            evidence.append(seal_environment(centre, wave, place, environment, thaw=False))
+
+        result = renew(
+            centre, wave, [environment], touched=_works(wave, place), seal_first=seal_it if must_seal else None
+        )[0]
+        if not environment.touched and wave.state is not WaveState.SEALED:
+            # It may have stayed, and be found right or wrong anew.
+            wave = centre.wave(wave.id)
+            places = tuple(
+                replace(item, proof=result.fault or PROVED) if item.seat == seat else item for item in wave.places
             )
-            centre.store.save(waves=[wave])
-    return result, evidence
+            centre.store.save(waves=[replace(wave, places=places)])
+    return result, evidence[0] if evidence else None
+
+
+def _check_opening(wave: Wave) -> None:
+    if wave.intent == Action.OPEN:
+        raise Refused(
+            _("The opening of wave {wave} has begun.").format(wave=wave.id),
+            hint=_("Finish it with `e5b wave open {wave}`.").format(wave=wave.id),
+        )
 
 
 def seal_seat(centre: Centre, seat: int) -> Evidence:
-    """Seal one seat's environment again, for instance because its archive was damaged.
+    """Seal one seat's environment again, for instance because its archive was damaged. The wave may be over: one
+    that was abandoned leaves its environments in place.
 
-    Raises NotFound, Refused when no candidate has worked there.
+    Raises NotFound, Refused when no candidate has worked there, or when one works there now.
     """
-    _active(centre, seat)
-    with centre.locks.room(holder(centre, seat)[0].room, f"seat seal {seat}"):
-        wave, place = holder(centre, seat)
-        environment = _active(centre, seat)
-        if not environment.touched:
-            raise Refused(_("Nobody has worked at seat {seat:02d}: there is nothing to seal.").format(seat=seat))
+    with centre.locks.room(_worked_in(centre, seat)[0].room, f"seat seal {seat}"):
+        wave, place, environment = _worked_in(centre, seat)
+        _check_opening(wave)
         if wave.state is WaveState.OPEN and place.closed_at is None:
             raise Refused(
                 _("Seat {seat:02d} is still open.").format(seat=seat), hint=_("Close the wave first: `e5b wave close`.")
             )
         return seal_environment(centre, wave, place, environment)
+
+
+def _worked_in(centre: Centre, seat: int) -> tuple[Wave, Place, Environment]:
+    """The seat's environment, with the wave and the place whose candidate worked in it."""
+    environment = _active(centre, seat)
+    if environment.touched and environment.wave is not None:
+        wave = centre.wave(environment.wave)
+        place = wave.place(seat)
+        if place is not None:
+            return wave, place, environment
+    raise Refused(_("Nobody has worked at seat {seat:02d}: there is nothing to seal.").format(seat=seat))
 
 
 def holder(centre: Centre, seat: int) -> tuple[Wave, Place]:

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from orchestrator.domain import naming
 from orchestrator.domain.exam import PROVED, Environment, Evidence, Place, Wave
@@ -24,9 +25,17 @@ class SealReport:
     seconds: float
 
 
-def has_evidence(centre: Centre, environment: Environment) -> bool:
-    """Whether the environment's end state is sealed and its archive holds, read now."""
-    found = [item for item in centre.store.evidence() if item.environment == environment.name]
+def has_evidence(centre: Centre, environment: Environment, since: datetime | None) -> bool:
+    """Whether the environment's end state is sealed and its archive holds, read now.
+
+    *since* is when its candidate could work in it no longer: what was sealed before that (a seat's reset that was
+    not completed) is not its end state.
+    """
+    found = [
+        item
+        for item in centre.store.evidence()
+        if item.environment == environment.name and (since is None or item.sealed_at >= since)
+    ]
     if not found:
         return False
     latest = max(found, key=lambda item: item.attempt)
@@ -74,8 +83,9 @@ def seal_places(centre: Centre, wave: Wave) -> dict[int, str]:
     places = {environment.name: place for place, environment in to_seal}
 
     def seal_one(environment: Environment) -> str:
-        if not has_evidence(centre, environment):
-            seal_environment(centre, wave, places[environment.name], environment)
+        place = places[environment.name]
+        if not has_evidence(centre, environment, place.closed_at):
+            seal_environment(centre, wave, place, environment)
         return PROVED
 
     environments = [environment for _place, environment in to_seal]
@@ -83,8 +93,13 @@ def seal_places(centre: Centre, wave: Wave) -> dict[int, str]:
     return {item.seat: results[item.name] for item in environments if results[item.name] != PROVED}
 
 
-def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Environment) -> Evidence:
-    """One environment's end state as an image layer and a portable archive, verified and recorded."""
+def seal_environment(
+    centre: Centre, wave: Wave, place: Place, environment: Environment, *, thaw: bool = True
+) -> Evidence:
+    """One environment's end state as an image layer and a portable archive, verified and recorded.
+
+    Without *thaw* it is left at rest once its evidence holds.
+    """
     observed = centre.engine.observe([environment.name]).get(environment.name)
     if observed is None or not observed.ours:
         raise EnvironmentFailed(
@@ -95,7 +110,8 @@ def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Envi
         centre.engine.start(environment.name)
         centre.engine.ready(environment.name, READY_TIMEOUT)
     _quiesce(centre, environment.name)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(_thaw, centre, environment.name)
         now = centre.clock.now()
         fingerprint = centre.engine.fingerprint(environment.name)
         attempt = 1 + max(
@@ -128,10 +144,8 @@ def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Envi
         archive = centre.sealing.write(
             f"{wave.id}/poste-{place.seat:02d}-{attempt}.tar.gz", manifest, centre.engine.export(environment.name)
         )
-    finally:
-        # The image thaws by itself as well; a site that cannot be thawed now is not a reason to lose evidence.
-        with contextlib.suppress(EnvironmentFailed):
-            centre.engine.thaw(environment.name)
+        if not thaw:
+            stack.pop_all()
     evidence = Evidence(
         wave=wave.id,
         seat=place.seat,
@@ -155,6 +169,12 @@ def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Envi
         evidence=[evidence],
     )
     return evidence
+
+
+def _thaw(centre: Centre, name: str) -> None:
+    # The image thaws by itself as well; a site that cannot be thawed now is not a reason to lose evidence.
+    with contextlib.suppress(EnvironmentFailed):
+        centre.engine.thaw(name)
 
 
 def _quiesce(centre: Centre, name: str) -> None:

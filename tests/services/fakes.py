@@ -1,0 +1,483 @@
+"""A centre whose world is in memory, over the real store: what the services do, without an engine.
+
+The :class:`World` is what survives when a command is killed (containers, archives, the gateway, the time); the ports
+are made anew for each command. A :class:`Fuse` counts the calls of all ports and kills the command at one of them:
+from then on every call fails, as if the process had ended.
+"""
+
+import contextlib
+import json
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from orchestrator.adapters.store import SqliteStore
+from orchestrator.domain import naming
+from orchestrator.domain.exam import Environment, EnvironmentRole, Site
+from orchestrator.domain.fingerprint import Fingerprint, content_digest
+from orchestrator.domain.plan import Observed
+from orchestrator.domain.routes import Route, RouteState
+from orchestrator.errors import Busy, Conflict, EnvironmentFailed, EvidenceInvalid, NoSpace
+from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts, SealedArchive
+from orchestrator.services.centre import Centre
+from orchestrator.settings import Settings
+
+START = datetime(2027, 5, 11, 8, 0, tzinfo=UTC)
+
+IMAGE_ID = "sha256:" + "a" * 64
+NEWER_IMAGE_ID = "sha256:" + "b" * 64
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Fuse:
+    """Kills at the call number *at* and at each one after it."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at, self.calls = at, []  # type: int | None, list[str]
+        self._lock = threading.Lock()
+
+    def __call__(self, what: str) -> None:
+        with self._lock:
+            self.calls.append(what)
+            if self.at is not None and len(self.calls) >= self.at:
+                raise Killed(what)
+
+
+@dataclass
+class Container:
+    """*work* is what a candidate saved in it; *altered* a file that is not as in the image."""
+
+    name: str
+    image: str
+    ours: bool = True
+    running: bool = True
+    address: str | None = None
+    seat: int | None = None
+    work: tuple[str, ...] = ()
+    altered: str | None = None
+    paused: bool = False
+    held: bool = False
+    size: int = 0
+
+
+@dataclass
+class Archive:
+    manifest: dict[str, Any]
+    content: bytes
+    damaged: bool = False
+
+    @property
+    def sha256(self) -> str:
+        return f"{hash((json.dumps(self.manifest, sort_keys=True), self.content)):x}"
+
+
+@dataclass
+class World:
+    """*wiped* is the work that was removed with its container; *defective* are seats whose new environments are born
+    with an altered file, *unready* those whose site never serves; *faults* maps (method, container's name) to the
+    error that it raises."""
+
+    now: datetime = START
+    images: dict[str, ImageFacts] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
+    archives: dict[str, Archive] = field(default_factory=dict)
+    gateway: list[Route] | None = None
+    network: bool = False
+    disk_free: int = 500 * 10**9
+    memory: int = 16 * 10**9
+    cpus: int = 8
+    wiped: list[Container] = field(default_factory=list)
+    defective: set[int] = field(default_factory=set)
+    unready: set[int] = field(default_factory=set)
+    faults: dict[tuple[str, str], Exception] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    ports: dict[int, str] = field(default_factory=dict)
+    networks: list[str] = field(default_factory=list)
+    references_taken: int = 0
+
+    def container(self, seat: int) -> Container:
+        """The one that the gateway leads to."""
+        address = next(route.address for route in self.gateway or () if route.seat == seat)
+        return next(item for item in self.containers.values() if item.address == address and item.ours)
+
+    def reachable(self) -> list[Container]:
+        """The containers in which a candidate can work now."""
+        opened = {route.address for route in self.gateway or () if route.state is RouteState.OPEN}
+        return [
+            item
+            for item in self.containers.values()
+            if item.running and not item.held and item.ours and item.address in opened
+        ]
+
+    def candidates_work(self, what: str) -> None:
+        """Each candidate who can reach a site saves *what*."""
+        for container in self.reachable():
+            container.work = (*container.work, what)
+
+    def later(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+        for container in self.containers.values():
+            # The image lets its requests go on by itself.
+            container.held &= timedelta(**duration) < timedelta(minutes=5)
+
+    def served(self) -> dict[int, str]:
+        return {route.seat: route.state.value for route in self.gateway or ()}
+
+
+def image(reference: str, site: Site | None, *, contract: str | None = "1", id: str = IMAGE_ID) -> ImageFacts:
+    return ImageFacts(id, reference, contract, site.value if site else None, 400 * 10**6)
+
+
+def new_world() -> World:
+    world = World()
+    for site, identity in ((Site.WORDPRESS, IMAGE_ID), (Site.PRESTASHOP, "sha256:" + "c" * 64)):
+        found = image(f"e5b/{site.value}:current", site, id=identity)
+        world.images |= {found.reference: found, identity: found}
+    return world
+
+
+def settings(folder: Path, rooms: Mapping[str, Sequence[int]] | None = None, **sections: Any) -> Settings:
+    rooms = rooms or {"salle-1": (1, 2, 3)}
+    return Settings.model_validate(
+        {
+            "centre": {"id": "essai", "name": "Centre d'essai", "state": folder},
+            "limits": {"parallel": 1},
+            "rooms": [
+                {"name": name, "seats": [{"number": seat, "address": f"192.0.2.{seat}"} for seat in seats]}
+                for name, seats in rooms.items()
+            ],
+            **sections,
+        }
+    )
+
+
+def new_store(world: World, made_from: Settings) -> SqliteStore:
+    return SqliteStore(made_from.database, WorldClock(world), "technicien")
+
+
+def new_centre(world: World, made_from: Settings, fuse: Fuse | None = None, store: SqliteStore | None = None) -> Centre:
+    """The ports of one command."""
+    fuse = fuse or Fuse()
+    store = store or new_store(world, made_from)
+    return Centre(
+        settings=made_from,
+        store=FusedStore(store, fuse),  # type: ignore[arg-type]
+        engine=MemoryEngine(world, fuse),
+        gateway=MemoryGateway(world, fuse),
+        sealing=MemorySealing(world, fuse),
+        locks=MemoryLocks(world, fuse),
+        host=WorldHost(world),
+        clock=WorldClock(world),
+        progress=Silence(),
+    )
+
+
+class FusedStore:
+    def __init__(self, store: SqliteStore, fuse: Fuse) -> None:
+        self._store, self._fuse = store, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._fuse(f"store.{name}")
+            return method(*args, **kwargs)
+
+        return call
+
+
+@dataclass
+class WorldClock:
+    world: World
+
+    def now(self) -> datetime:
+        return self.world.now
+
+
+class Silence:
+    def begin(self, title: str, total: int) -> None: ...
+    def step(self, what: str) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass
+class WorldHost:
+    world: World
+
+    def cpus(self) -> int:
+        return self.world.cpus
+
+    def memory_available(self) -> int:
+        return self.world.memory
+
+    def disk_free(self, path: Path) -> int:
+        return self.world.disk_free
+
+    def port_holder(self, address: str, port: int) -> str | None:
+        return self.world.ports.get(port)
+
+    def clock_synchronised(self) -> bool | None:
+        return True
+
+    def networks(self) -> list[str]:
+        return self.world.networks
+
+
+@dataclass
+class MemoryLocks:
+    world: World
+    fuse: Fuse
+
+    @contextmanager
+    def room(self, room: str, command: str) -> Iterator[None]:
+        self.fuse("locks.room")
+        if room in self.world.held:
+            raise Busy(f"Room {room}: `{self.world.held[room]}` is running.")
+        self.world.held[room] = command
+        try:
+            yield
+        finally:
+            # The kernel gives it back, however the process ends.
+            del self.world.held[room]
+
+
+@dataclass
+class MemoryGateway:
+    world: World
+    fuse: Fuse
+
+    def ensure(self, routes: Sequence[Route]) -> bool:
+        self.fuse("gateway.ensure")
+        if ("ensure", "gateway") in self.world.faults:
+            raise self.world.faults["ensure", "gateway"]
+        if self.world.gateway is not None:
+            self.world.gateway = list(routes)
+            return False
+        self.world.gateway = [Route(route.seat, RouteState.WAITING) for route in routes]
+        self.fuse("gateway.ensure: started, not switched")
+        self.world.gateway = list(routes)
+        return True
+
+    def switch(self, routes: Sequence[Route]) -> None:
+        self.fuse("gateway.switch")
+        if self.world.gateway is None:
+            raise EnvironmentFailed("The gateway does not run.")
+        self.world.gateway = list(routes)
+
+    def serving(self) -> list[Route] | None:
+        self.fuse("gateway.serving")
+        return None if self.world.gateway is None else list(self.world.gateway)
+
+    def remove(self) -> None:
+        self.fuse("gateway.remove")
+        self.world.gateway = None
+
+
+@dataclass
+class MemorySealing:
+    world: World
+    fuse: Fuse
+
+    def write(self, name: str, manifest: Mapping[str, Any], parts: Iterator[bytes]) -> SealedArchive:
+        self.fuse("sealing.write")
+        if ("write", name) in self.world.faults:
+            raise self.world.faults["write", name]
+        content = b"".join(parts)
+        self.fuse("sealing.write: written, not renamed")
+        archive = self.world.archives[name] = Archive(dict(manifest), content)
+        return SealedArchive(Path("/evidence") / name, archive.sha256, len(content))
+
+    def verify(self, name: str, sha256: str) -> None:
+        self.fuse("sealing.verify")
+        archive = self.world.archives.get(name)
+        if archive is None or archive.damaged or archive.sha256 != sha256:
+            raise EvidenceInvalid(f"The evidence {name} does not hold.")
+
+
+class MemoryEngine:
+    def __init__(self, world: World, fuse: Fuse) -> None:
+        self._world, self._fuse = world, fuse
+        self._lock = threading.RLock()
+
+    def _call(self, method: str, name: str = "") -> None:
+        self._fuse(f"engine.{method} {name}".rstrip())
+        fault = self._world.faults.get((method, name))
+        if fault is not None:
+            raise fault
+
+    def _ours(self, name: str) -> Container:
+        found = self._world.containers.get(name)
+        if found is None:
+            raise EnvironmentFailed(f"The environment {name} is not there any more.")
+        if not found.ours:
+            raise Conflict(f"A container named {name} exists and is not ours; it was not touched.")
+        return found
+
+    def _running(self, name: str) -> Container:
+        found = self._ours(name)
+        if not found.running:
+            raise EnvironmentFailed(f"{name} does not run.")
+        return found
+
+    def facts(self) -> EngineFacts:
+        self._call("facts")
+        return EngineFacts("20.10.24", "overlay2", Path("/var/lib/docker"), False, False)
+
+    def image(self, reference: str) -> ImageFacts | None:
+        self._call("image", reference)
+        return self._world.images.get(reference)
+
+    def ensure_network(self) -> None:
+        self._call("ensure_network")
+        self._world.network = True
+
+    def observe(self, names: Collection[str] = ()) -> dict[str, Observed]:
+        self._call("observe")
+        return {
+            item.name: Observed(item.name, item.ours, item.running, item.image, item.address, item.seat)
+            for item in list(self._world.containers.values())
+            if item.ours or item.name in names
+        }
+
+    def create(self, environment: Environment) -> None:
+        self._call("create", environment.name)
+        assert self._world.network
+        known = self._world.containers.get(environment.name)
+        if known is not None and self._ours(environment.name).image == environment.image:
+            self.start(environment.name)
+            return
+        with self._lock:
+            taken = {item.address for item in self._world.containers.values()}
+            # As the engine does when it gives an address.
+            assert environment.address not in taken, f"address {environment.address} is given twice"
+            made = Container(
+                environment.name, environment.image, running=False, address=environment.address, seat=environment.seat
+            )
+            if environment.seat in self._world.defective:
+                made.altered = "/var/www/site/index.php"
+            self._world.containers[environment.name] = made
+        self._fuse(f"engine.create {environment.name}: created, not started")
+        made.running = True
+
+    def start(self, name: str) -> None:
+        self._call("start", name)
+        found = self._ours(name)
+        found.running, found.paused = True, False
+
+    def restart(self, name: str) -> None:
+        self._call("restart", name)
+        found = self._ours(name)
+        found.running, found.held = True, False
+
+    def remove(self, name: str) -> None:
+        self._call("remove", name)
+        if name not in self._world.containers:
+            return
+        removed = self._ours(name)
+        del self._world.containers[name]
+        self._world.wiped.append(removed)
+
+    def ready(self, name: str, timeout: float) -> None:
+        self._call("ready", name)
+        if self._running(name).seat in self._world.unready:
+            raise EnvironmentFailed(f"{name}: ready failed: the home page does not answer")
+
+    def fingerprint(self, name: str, *, full: bool = False) -> Fingerprint:
+        self._call("fingerprint", name)
+        return fingerprint(self._running(name))
+
+    def reference(self, site: Site, image: str) -> Fingerprint:
+        self._call("reference", site.value)
+        self._world.references_taken += 1
+        name = naming.reference_name("essai", site.value)
+        self._world.containers[name] = Container(name, image)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._world.containers.pop, name)
+            return fingerprint(self._world.containers[name])
+
+    def describe(self, name: str) -> dict[str, Any]:
+        self._call("describe", name)
+        return {"site": "wordpress", "version": "6.8", "login": "candidat", "password": "not for the jury"}
+
+    def quiesce(self, name: str) -> None:
+        self._call("quiesce", name)
+        self._running(name).held = True
+
+    def thaw(self, name: str) -> None:
+        self._call("thaw", name)
+        self._ours(name).held = False
+
+    def commit(self, name: str, tag: str, labels: Mapping[str, str]) -> LayerFacts:
+        self._call("commit", name)
+        found = self._running(name)
+        assert found.held, "an image is made of a site that is at rest"
+        identity = f"sha256:{'|'.join(found.work) or 'nothing'}"
+        self._world.images[tag] = ImageFacts(identity, tag, None, None, 0)
+        return LayerFacts(identity, tag, 1000)
+
+    def export(self, name: str) -> Iterator[bytes]:
+        self._call("export", name)
+        found = self._running(name)
+        assert found.held, "evidence is taken of a site that is at rest"
+        for piece in found.work:
+            self._fuse(f"engine.export {name}: a part")
+            yield piece.encode() + b"\n"
+
+    def sizes(self) -> dict[str, int]:
+        self._call("sizes")
+        return {item.name: item.size for item in self._world.containers.values() if item.ours}
+
+    def pause(self, name: str) -> None:
+        self._call("pause", name)
+        found = self._ours(name)
+        found.running, found.paused = False, True
+
+
+def fingerprint(container: Container) -> Fingerprint:
+    files = {} if container.altered is None else {container.altered: "f:0644:0:33:" + "1" * 64}
+    tables = {"wp_options": "143:" + "0" * 32, "wp_posts": f"{61 + len(container.work)}:" + "0" * 32}
+    manifest = "sha256:" + container.image[-8:]
+    return Fingerprint(manifest, files, tables, content_digest(manifest, files, tables))
+
+
+def violations(centre: Centre, world: World) -> list[str]:
+    """What must never be so, whatever was killed and when."""
+    found: list[str] = []
+    evidence = centre.store.evidence()
+    environments = centre.store.environments()
+    waived = {place.environment for wave in centre.store.waves() for place in wave.places if place.waived is not None}
+    for container in world.wiped:
+        kept = [
+            world.archives[item.archive].content
+            for item in evidence
+            if item.environment == container.name and item.archive in world.archives
+        ]
+        whole = b"".join(piece.encode() + b"\n" for piece in container.work)
+        if container.work and whole not in kept and container.name not in waived:
+            found.append(f"{container.name} was wiped and its work {container.work} is in no evidence")
+        if not container.ours:
+            found.append(f"{container.name} was not ours and was removed")
+    living = [item for item in environments if item.role is not EnvironmentRole.GONE]
+    addresses = [item.address for item in living]
+    if len(addresses) != len(set(addresses)):
+        found.append(f"an address is given twice: {sorted(addresses)}")
+    actives = [item.seat for item in environments if item.role is EnvironmentRole.ACTIVE]
+    if len(actives) != len(set(actives)):
+        found.append(f"a seat has two active environments: {actives}")
+    known = {item.name for item in living}
+    for container in world.containers.values():
+        if container.ours and container.seat is not None and container.name not in known:
+            found.append(f"{container.name} runs and is in no record")
+    centre.store.verify_journal()
+    return found
+
+
+def no_space(missing: str = "1 MB") -> NoSpace:
+    return NoSpace(f"The disk is full ({missing}).")
