@@ -15,6 +15,9 @@ from orchestrator.i18n import _
 TIMEOUT = 60.0
 """Seconds for one answer: twenty sites at work share two slow processors."""
 
+INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "small", "span", "strong", "sub", "sup", "u"}
+"""Tags that do not part words."""
+
 Files = dict[str, tuple[str, bytes, str]]
 """Of a form: field -> name, content and media type of the file."""
 
@@ -177,11 +180,15 @@ class _Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in {"script", "style", "template"}
-        self.parts.append(" ")
+        self._part(tag)
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in {"script", "style", "template"}
-        self.parts.append(" ")
+        self._part(tag)
+
+    def _part(self, tag: str) -> None:
+        if tag not in INLINE:
+            self.parts.append(" ")
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:

@@ -29,14 +29,14 @@ from orchestrator.cli.output import NoProgress, RichProgress, out, show_error, t
 from orchestrator.domain import naming
 from orchestrator.domain.exam import CANDIDATES_AT_ONCE, Site, wave_id
 from orchestrator.domain.lifecycle import FINISHED, WaveState
-from orchestrator.errors import Busy, E5BError, NotProved
+from orchestrator.errors import Busy, E5BError, NotProved, Refused
 from orchestrator.i18n import N_, _
 from orchestrator.services.centre import Centre
 from orchestrator.settings import Seat, load
 from simulation import NotAsExpected, candidate_for
 from simulation.browser import Browser
 
-CENTRE = "demo"
+CENTRE, ROOM = "demo", "salle-demo"
 FOLDER = Path("demo-centre")
 FIRST_ADDRESS, STAFF = "127.0.1.1", "127.0.0.1"
 FIRST_PORT, SUBNET = 8101, "10.213.10.0/24"
@@ -44,7 +44,7 @@ FIRST_PORT, SUBNET = 8101, "10.213.10.0/24"
 AT_ONCE = 8
 """Candidates at work at the same time; more would only wait for the processors."""
 
-BUSY_PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds to wait for a command that outlived the demonstration that started it."""
 
 TITLES = {Site.WORDPRESS: "WordPress", Site.PRESTASHOP: "PrestaShop"}
@@ -136,13 +136,13 @@ class Demonstration:
             self._command([*arguments, "--json"]), env=self._environment, check=False, capture_output=True, text=True
         )
         try:
-            return json.loads(done.stdout)
-        except ValueError as error:
-            raise Stopped(
-                _("`{command}` gives no answer: {reason}").format(
-                    command=shlex.join(["e5b", *arguments]), reason=done.stderr.strip()[-500:]
-                )
-            ) from error
+            answer = json.loads(done.stdout)
+            reason = answer["error"] if isinstance(answer, dict) and "error" in answer else None
+        except ValueError:
+            reason = done.stderr.strip()[-500:]
+        if reason is not None:
+            raise Stopped(f"`{shlex.join(['e5b', *arguments])}`: {reason}")
+        return answer
 
     def _command(self, arguments: tuple[str, ...] | list[str]) -> list[str]:
         return [sys.executable, "-m", "orchestrator", *arguments]
@@ -154,7 +154,7 @@ class Demonstration:
         new = not self.file.exists()
         if new:
             self.e5b(
-                *("init", "--id", CENTRE, "--name", _("Demonstration centre"), "--room", _("demo-room")),
+                *("init", "--id", CENTRE, "--name", _("Demonstration centre"), "--room", ROOM),
                 *("--seats", str(CANDIDATES_AT_ONCE), "--first-address", FIRST_ADDRESS, "--staff", STAFF),
                 *("--first-port", str(FIRST_PORT), "--subnet", SUBNET),
             )
@@ -167,22 +167,22 @@ class Demonstration:
         return centre
 
     def finish_what_is_left(self) -> None:
-        for wave in self.ask("wave", "list"):
-            if WaveState(wave["state"]) in FINISHED:
-                continue
-            out.print(Text(_("An earlier run was interrupted: wave {wave}.").format(wave=wave["id"]), style="yellow"))
-            if wave["state"] == WaveState.SEALED:
-                self._patiently("wave", "reset", wave["id"])
+        """Raises Stopped when a wave cannot be finished."""
+        deadline = time.monotonic() + PATIENCE
+        while unfinished := [wave for wave in self.ask("wave", "list") if WaveState(wave["state"]) not in FINISHED]:
+            wave = unfinished[0]["id"]
+            out.print(Text("\n" + _("An earlier run was interrupted: wave {wave}.").format(wave=wave), style="yellow"))
+            # A command that outlived the demonstration which started it may still be at work: it ends by itself.
+            for_now = (Busy.exit_code, Refused.exit_code)
+            if unfinished[0]["state"] == WaveState.SEALED:
+                code = self.e5b("wave", "reset", wave, accept=for_now)
             else:
-                self._patiently("wave", "abandon", wave["id"], "--yes", "--reason", _("demonstration interrupted"))
-
-    def _patiently(self, *arguments: str) -> None:
-        """A command that was started by a killed demonstration may still be at work: it ends by itself."""
-        deadline = time.monotonic() + BUSY_PATIENCE
-        while self.e5b(*arguments, accept=(Busy.exit_code,)) == Busy.exit_code:
-            if time.monotonic() > deadline:
-                raise Stopped(_("Another command is still at work in this centre."))
-            time.sleep(2)
+                reason = _("demonstration interrupted")
+                code = self.e5b("wave", "abandon", wave, "--yes", "--reason", reason, accept=for_now)
+            if code:
+                if time.monotonic() > deadline:
+                    raise Stopped(_("Wave {wave} cannot be finished: it says why above.").format(wave=wave))
+                time.sleep(2)
 
     def preflight(self) -> None:
         with self.timings.of("preflight"):
@@ -487,7 +487,14 @@ def command(seats: int, site: str, keep: bool, folder: Path) -> None:
         run(folder, seats, site, keep)
     except Stopped as stopped:
         out.print(Text(f"\n{_('The demonstration stops.')} {stopped}", style="bold red"), soft_wrap=True)
-        out.print(Text(_("Put it right, then run it again: it finishes what is left.")), soft_wrap=True)
+        out.print(
+            Text(
+                _(
+                    "Put it right, then run it again: it finishes what is left. Or delete {folder} to start afresh."
+                ).format(folder=folder)
+            ),
+            soft_wrap=True,
+        )
         sys.exit(1)
     except E5BError as error:
         show_error(error, as_json=False)

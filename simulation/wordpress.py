@@ -88,13 +88,13 @@ class WordPressCandidate:
             raise NotAsExpected(_("{url} is not the picture that was uploaded").format(url=picture.url))
         return shown.url
 
-    def _upload(self, editor: Page, name: str, png: bytes, post: str = "0") -> Picture:
-        settings = json.loads(editor.find(r"_wpPluploadSettings = (\{.*?\});\s", _("the upload of pictures")))[
-            "defaults"
-        ]
+    def _upload(self, editor: Page, name: str, png: bytes, post: str | None = None) -> Picture:
+        found = editor.find(r"_wpPluploadSettings = (\{.*?\});\s", _("the upload of pictures"))
+        settings = json.loads(found)["defaults"]
+        attached = [("post_id", post)] if post else []
         answer = self._browser.post(
             settings["url"],
-            [*settings["multipart_params"].items(), ("post_id", post), ("name", name)],
+            [*settings["multipart_params"].items(), *attached, ("name", name)],
             {settings["file_data_name"]: (name, png, "image/png")},
         )
         try:
