@@ -173,8 +173,10 @@ class SqliteStore:
             for wave in waves:
                 row = _columns(schema.waves, wave)
                 _upsert(connection, schema.waves, row | {"site": wave.site.value, "state": wave.state.value})
+                # Replaced as a whole: a wave that is planned again may have other seats, or candidates who changed theirs.
+                connection.execute(schema.places.delete().where(schema.places.c.wave == wave.id))
                 for place in wave.places:
-                    _upsert(connection, schema.places, _place_row(wave.id, place))
+                    connection.execute(schema.places.insert().values(_place_row(wave.id, place)))
             for environment in environments:
                 row = _columns(schema.environments, environment)
                 row |= {"site": environment.site.value, "role": environment.role.value}

@@ -61,9 +61,11 @@ def plan_command(
             raise InputInvalid(_("{path} cannot be read: {error}.").format(path=candidates, error=error)) from error
     for pair in pairs:
         seat, _sign, candidate = pair.partition("=")
-        if not seat.isdigit():
+        if not seat.isdecimal():
             raise InputInvalid(_("{text} is not of the form SEAT=NUMBER.").format(text=pair))
         listed.append((int(seat), candidate))
+    if not 0 < minutes <= 240:  # neither is "nan" nor "inf" a duration
+        raise InputInvalid(_("A candidate's time lies between 1 and 240 minutes."))
     wave = plan_wave(
         context.centre,
         half_day=half_day,

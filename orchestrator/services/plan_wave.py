@@ -32,9 +32,10 @@ def parse_candidates(text: str) -> list[tuple[int, str]]:
     faults: list[str] = []
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         cells = [cell.strip().strip('"') for cell in re.split(r"[;,\t]", line)]
-        if not any(cells) or (number == 1 and not cells[0].isdigit()):
+        # Only a first line without any digit is a heading: no candidate is left out in silence.
+        if not any(cells) or (number == 1 and not any(map(str.isdigit, line))):
             continue
-        if len(cells) != 2 or not cells[0].isdigit():
+        if len(cells) != 2 or not cells[0].isdecimal():
             faults.append(
                 _("line {number}: a seat's number and a candidate's number are expected").format(number=number)
             )
