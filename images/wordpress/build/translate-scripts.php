@@ -1,8 +1,9 @@
 <?php
-// The distribution's French translation serves PHP alone: the scripts of the administration would turn "Publier"
-// back into "Publish". Each script gets the translations of the texts it holds, from the distribution's own
-// catalogue and, for what is not in it, from scripts-fr.json. The catalogues are also written as PHP, which the
-// opcode cache keeps for all processes together.
+// The distribution's French translation is older than its WordPress and serves PHP alone: part of the administration
+// would be in English, and its scripts would turn "Publier" back into "Publish". What is missing of the screens that a
+// candidate sees is in messages-fr.json and scripts-fr.json: text (after its context and \x04, if any) => translation,
+// or [English plural, singular, plural]. Each script gets the translations of the texts it holds. The catalogues are
+// also written as PHP, which the opcode cache keeps for all processes together.
 
 const SITE = '/var/www/site/';
 const LANGUAGES = SITE . 'wp-content/languages/';
@@ -13,9 +14,20 @@ foreach (['pomo/mo.php', 'l10n/class-wp-translation-file.php', 'l10n/class-wp-tr
 }
 
 $french = json_decode(file_get_contents(__DIR__ . '/scripts-fr.json'), true, 8, JSON_THROW_ON_ERROR);
+$missing = json_decode(file_get_contents(__DIR__ . '/messages-fr.json'), true, 8, JSON_THROW_ON_ERROR);
 foreach (glob(LANGUAGES . '*.mo') as $path) {
     $catalogue = new MO();
     $catalogue->import_from_file($path);
+    if (basename($path) === 'fr_FR.mo') {
+        foreach ($missing as $key => $translation) {
+            [$context, $text] = str_contains($key, "\4") ? explode("\4", $key, 2) : [null, $key];
+            $plural = is_array($translation) ? array_shift($translation) : null;
+            $catalogue->add_entry(new Translation_Entry([
+                'singular' => $text, 'context' => $context, 'plural' => $plural, 'translations' => (array) $translation,
+            ]));
+        }
+        $catalogue->export_to_file($path);
+    }
     foreach ($catalogue->entries as $entry) {
         $key = ($entry->context ? "$entry->context\4" : '') . $entry->singular;
         $french[$key] = array_map('strval', $entry->translations);

@@ -93,6 +93,10 @@ add_filter('content_save_pre', static fn ($content) => is_string($content)
     ? str_replace(home_url('/'), '/', $content)
     : $content);
 
+// The help of each screen is in English for the most part, and sends to a site that cannot be reached.
+add_action('current_screen', static fn (WP_Screen $screen) => add_action('admin_head', [$screen, 'remove_help_tabs'], 100));
+add_filter('admin_footer_text', '__return_empty_string');
+
 // What an e-mail says it comes from; a seat's address is not one that a mail program accepts.
 add_filter('wp_mail_from', static fn ($from) => str_starts_with($from, 'wordpress@') ? get_option('admin_email') : $from);
 add_filter('wp_mail_from_name', static fn ($name) => $name === 'WordPress' ? get_option('blogname') : $name);

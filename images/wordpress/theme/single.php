@@ -5,7 +5,7 @@
         <p class="quiet"><?= esc_html(get_the_date()) ?> · <?php the_category(', ') ?></p>
         <?php if (has_post_thumbnail()): ?><figure><?php the_post_thumbnail('large') ?></figure><?php endif ?>
         <?php the_content(); wp_link_pages() ?>
-        <?php the_tags('<p class="quiet">Étiquettes : ', ', ', '</p>') ?>
+        <?php the_tags('<p class="quiet">Mots-clés : ', ', ', '</p>') ?>
         <?php the_post_navigation(['prev_text' => '← %title', 'next_text' => '%title →']) ?>
         <?php if (comments_open() || get_comments_number()) { comments_template(); } ?>
     </article>
