@@ -203,6 +203,10 @@ class Locks(Protocol):
         """Held while one command works on a room's waves; ends with the process, however it ends. Raises Busy
         with who holds it."""
 
+    def centre(self) -> AbstractContextManager[None]:
+        """Held while one command reads and changes what all rooms share: the environments' addresses, the gateway's
+        routes. Waits for its turn, which comes soon; taken last."""
+
 
 class Host(Protocol):
     """Facts about the machine. Sizes are bytes."""

@@ -29,7 +29,8 @@ def actor() -> str:
 
 
 class FileLocks:
-    """One lock file per room. The kernel gives a lock back when its holder ends, however it ends."""
+    """One lock file per room, and one for what all rooms share. The kernel gives a lock back when its holder ends,
+    however it ends."""
 
     def __init__(self, folder: Path, clock: SystemClock, wait: float = 5.0) -> None:
         self._folder, self._clock, self._wait = folder, clock, wait
@@ -51,6 +52,14 @@ class FileLocks:
             file.truncate(0)
             file.write(json.dumps(holder))
             file.flush()
+            yield
+
+    @contextmanager
+    def centre(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # No room has this name: a room's has no dot.
+        with (self._folder / ".centre.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _busy(self, room: str, path: str) -> Busy:

@@ -173,7 +173,7 @@ class SqliteStore:
             for wave in waves:
                 row = _columns(schema.waves, wave)
                 _upsert(connection, schema.waves, row | {"site": wave.site.value, "state": wave.state.value})
-                # Replaced as a whole: a wave that is planned again may have other seats, or candidates who changed theirs.
+                # Replaced as a whole: a wave planned again may have other seats, or candidates who changed places.
                 connection.execute(schema.places.delete().where(schema.places.c.wave == wave.id))
                 for place in wave.places:
                     connection.execute(schema.places.insert().values(_place_row(wave.id, place)))

@@ -33,7 +33,7 @@ def abandon(centre: Centre, wave_id: str, reason: str) -> Wave:
         )
         centre.store.save(Entry("wave.abandon", wave.id, data={"reason": reason}), waves=[wave])
         if was_open:
-            centre.gateway.ensure(centre.routes())
+            centre.serve()
             faults = seal_places(centre, wave)
             if faults:
                 # It goes on as a closed wave: it can be sealed again, a seat waived, or abandoned again.
@@ -46,7 +46,7 @@ def abandon(centre: Centre, wave_id: str, reason: str) -> Wave:
         wave = replace(wave, state=reached, intent=None)
         if was_open:
             # Before the wave's last word: after it, this command cannot be run again.
-            centre.gateway.ensure(centre.routes(wave))
+            centre.serve(wave)
         centre.store.save(Entry("wave.abandoned", wave.id, data={"reason": reason}), waves=[wave])
     return wave
 

@@ -62,6 +62,12 @@ class Centre:
         waves = [wave for wave in known if wave.state in HOLDS_SEATS]
         return routes(self.settings.seats, waves, self.store.environments())
 
+    def serve(self, changed: Wave | None = None) -> None:
+        """The gateway runs and serves what is stored, or what will be once *changed* is."""
+        # Two rooms' commands may come here at once: an older state never follows a newer one.
+        with self.locks.centre():
+            self.gateway.ensure(self.routes(changed))
+
     def check_allowed(self, wave: Wave, action: Action) -> WaveState:
         """The state that *action* leads to. Raises Refused with what can be done instead."""
         reached = target(wave.state, action)

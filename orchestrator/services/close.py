@@ -38,7 +38,7 @@ def close(centre: Centre, wave_id: str, *, early: str | None = None) -> Wave:
         )
         wave = replace(wave, intent=Action.CLOSE, places=places)
         centre.store.save(Entry("wave.close", wave.id, data={"early": early} if early else None), waves=[wave])
-        centre.gateway.ensure(centre.routes())
+        centre.serve()
         wave = replace(wave, state=reached, intent=None)
         centre.store.save(Entry("wave.closed", wave.id), waves=[wave])
     return wave
@@ -62,5 +62,5 @@ def close_over(centre: Centre, wave_id: str) -> list[int]:
                 places=tuple(replace(place, closed_at=now) if place.seat in over else place for place in wave.places),
             )
             centre.store.save(*(Entry("seat.over", wave.id, seat) for seat in sorted(over)), waves=[wave])
-        centre.gateway.ensure(centre.routes())
+        centre.serve()
     return sorted(over)

@@ -24,7 +24,7 @@ def open_wave(centre: Centre, wave_id: str, leave_out: Collection[int] = ()) -> 
         reached = centre.check_allowed(wave, Action.OPEN)
         if wave.intent != Action.OPEN:
             wave = _begin(centre, wave, leave_out)
-        centre.gateway.ensure(centre.routes())
+        centre.serve()
         wave = replace(wave, state=reached, intent=None)
         centre.store.save(
             Entry("wave.opened", wave.id, data={"seats": sum(place.taking_part for place in wave.places)}), waves=[wave]

@@ -68,22 +68,25 @@ def prepare(centre: Centre, wave_id: str) -> Report:
         _check_room_for(centre, wave)
         check_image(centre, wave.site, wave.image)
         reference = reference_fingerprint(centre, wave.site, wave.image)
-        desired, retired = _desired(centre, wave)
-        wave = replace(
-            wave,
-            intent=Action.PREPARE,
-            places=tuple(
-                replace(place, environment=desired[place.seat].name if place.seat in desired else None, proof=None)
-                for place in wave.places
-            ),
-        )
-        centre.store.save(Entry("wave.prepare", wave.id), waves=[wave], environments=[*desired.values(), *retired])
+        with centre.locks.centre():
+            # Once more: another room's wave may have begun while the reference was measured.
+            _check_room_for(centre, wave)
+            desired, retired = _desired(centre, wave)
+            wave = replace(
+                wave,
+                intent=Action.PREPARE,
+                places=tuple(
+                    replace(place, environment=desired[place.seat].name if place.seat in desired else None, proof=None)
+                    for place in wave.places
+                ),
+            )
+            centre.store.save(Entry("wave.prepare", wave.id), waves=[wave], environments=[*desired.values(), *retired])
         centre.engine.ensure_network()
         if retired:
             remove(centre, retired, _("Removing what is no longer needed"))
         environments = chosen(desired, desired)
         results = bring_up(centre, environments, reference, _("Preparing the seats"))
-        centre.gateway.ensure(centre.routes())
+        centre.serve()
         now = centre.clock.now()
         proved = [replace(item, proved_at=now) for item in environments if results[item.name] == PROVED]
         wave = replace(
@@ -119,8 +122,10 @@ def disk_needed(seats: int) -> int:
 def _check_room_for(centre: Centre, wave: Wave) -> None:
     """The seats are free, the machine's twenty candidates are not exceeded, the disk is large enough."""
     mine = {place.seat for place in wave.places if not place.absent}
-    others = [item for item in centre.store.waves() if item.state in HOLDS_SEATS and item.id != wave.id]
-    for other in others:
+    others = [
+        item for item in centre.store.waves() if item.id != wave.id and (item.state in HOLDS_SEATS or item.intent)
+    ]
+    for other in (item for item in others if item.state in HOLDS_SEATS):
         shared = mine & {place.seat for place in other.places}
         if shared:
             raise Refused(
@@ -137,8 +142,8 @@ def _check_room_for(centre: Centre, wave: Wave) -> None:
             ).format(limit=CANDIDATES_AT_ONCE, count=at_once),
             hint=_("Finish another wave first."),
         )
-    living = sum(item.role is not EnvironmentRole.GONE for item in centre.store.environments())
-    needed = disk_needed(max(0, len(mine) - living))
+    living = {item.seat for item in centre.store.environments() if item.role is not EnvironmentRole.GONE}
+    needed = disk_needed(len(mine - living))
     for folder in (centre.engine.facts().root, centre.settings.centre.state):
         missing = needed - centre.host.disk_free(folder)
         if missing > 0:

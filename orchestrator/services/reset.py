@@ -46,7 +46,7 @@ def reset(centre: Centre, wave_id: str) -> Report:
         if not faults:
             # The wave's seats are nobody's now: the page says "not open yet" instead of "time is up". Before the
             # wave's last word: after it, this command cannot be run again.
-            centre.gateway.ensure(centre.routes(wave))
+            centre.serve(wave)
         centre.store.save(
             *(Entry("seat.reset_failed", wave.id, item.seat, {"how": item.fault}) for item in faults),
             *(() if faults else (Entry("wave.reset", wave.id, data={"proved": len(results)}),)),
@@ -108,23 +108,9 @@ def renew(
     kept = _still_proved(centre, [item for item in environments if not item.touched and item.image == image], reference)
     old = {item.seat: item for item in environments if item.name not in kept}
 
-    # What an interrupted run left behind the seats is used when it is of the right image.
-    existing = centre.store.environments()
-    standbys: dict[int, Environment] = {}
-    retired: list[Environment] = []
-    for item in existing:
-        if item.seat in old and item.role is EnvironmentRole.STANDBY:
-            if item.image == image and item.url == centre.settings.seat_url(item.seat) and item.seat not in standbys:
-                standbys[item.seat] = item
-            else:
-                retired.append(replace(item, role=EnvironmentRole.RETIRED))
-    seats = {item.seat for item in environments}
-    retired += [item for item in existing if item.seat in seats and item.role is EnvironmentRole.RETIRED]
-    for seat in old:
-        if seat not in standbys:
-            standbys[seat] = new_environment(centre, seat, site, image, EnvironmentRole.STANDBY, existing)
-            existing = [*existing, standbys[seat]]
-    centre.store.save(environments=[*standbys.values(), *retired])
+    with centre.locks.centre():
+        standbys, retired = _standbys(centre, wave, {item.seat for item in environments}, set(old))
+        centre.store.save(environments=[*standbys.values(), *retired])
 
     results = bring_up(centre, chosen(standbys, standbys), reference, _("Making the new environments"))
     if seal_first is not None and PROVED in results.values():
@@ -147,13 +133,35 @@ def renew(
         waves=[replace(wave, places=places)],
         environments=[*switched, *failed, *leaving],
     )
-    centre.gateway.ensure(centre.routes())
+    centre.serve()
     remove(centre, [*leaving, *failed, *retired], _("Removing the old environments"))
     return sorted(
         [SeatResult(seat, standbys[seat].name, _fault(results[standbys[seat].name])) for seat in old]
         + [SeatResult(item.seat, item.name, None) for item in environments if item.name in kept],
         key=lambda result: result.seat,
     )
+
+
+def _standbys(
+    centre: Centre, wave: Wave, seats: set[int], to_renew: set[int]
+) -> tuple[dict[int, Environment], list[Environment]]:
+    """The environment that will take its place behind each seat *to_renew*, and what is to be removed from *seats*."""
+    # What an interrupted run left behind the seats is used when it is of the right image.
+    existing = centre.store.environments()
+    standbys: dict[int, Environment] = {}
+    retired = [item for item in existing if item.seat in seats and item.role is EnvironmentRole.RETIRED]
+    for item in existing:
+        if item.seat in seats and item.role is EnvironmentRole.STANDBY:
+            right = item.image == wave.image and item.url == centre.settings.seat_url(item.seat)
+            if right and item.seat in to_renew and item.seat not in standbys:
+                standbys[item.seat] = item
+            else:
+                retired.append(replace(item, role=EnvironmentRole.RETIRED))
+    for seat in sorted(to_renew - standbys.keys()):
+        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.STANDBY, existing)
+        existing = [*existing, made]
+        standbys[seat] = made
+    return standbys, retired
 
 
 def _still_proved(centre: Centre, environments: Sequence[Environment], reference: Fingerprint) -> set[str]:
@@ -217,7 +225,7 @@ def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
                 )
             if place.closed_at is not None:
                 # A closing that was killed may have left the seat open: its end state comes after that.
-                centre.gateway.ensure(centre.routes())
+                centre.serve()
 
         def seal_it() -> None:
             # It stays at rest: what the candidate would do between here and the switch would be in no evidence.

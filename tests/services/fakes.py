@@ -247,6 +247,16 @@ class MemoryLocks:
             # The kernel gives it back, however the process ends.
             del self.world.held[room]
 
+    @contextmanager
+    def centre(self) -> Iterator[None]:
+        self.fuse("locks.centre")
+        with SHARED:
+            yield
+
+
+SHARED = threading.Lock()
+"""What all rooms share is changed by one command at a time."""
+
 
 @dataclass
 class MemoryGateway:
