@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint clean test-tools
+.PHONY: help setup demo test lint catalogue clean test-tools
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,6 +30,11 @@ lint: $(STAMP) ## run the checks that need no engine
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+catalogue: $(STAMP) ## bring the French messages up to date with the code; what is new is to be translated
+	@$(BIN)/pybabel -q extract --add-location=file --no-wrap -o $(VENV)/e5b.pot orchestrator simulation
+	@$(BIN)/pybabel -q update -D e5b -i $(VENV)/e5b.pot -d orchestrator/locale --width=92 \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
 clean: ## remove the virtual environment and what tools left here (nothing in the Docker engine)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
