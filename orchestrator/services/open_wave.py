@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import Action
+from orchestrator.domain.routes import RouteState
 from orchestrator.errors import NotFound, NotProved
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
@@ -24,11 +25,29 @@ def open_wave(centre: Centre, wave_id: str, leave_out: Collection[int] = ()) -> 
         reached = centre.check_allowed(wave, Action.OPEN)
         if wave.intent != Action.OPEN:
             wave = _begin(centre, wave, leave_out)
+        elif not _reached(centre, wave):
+            wave = _begin_again(centre, wave)
         centre.serve()
         wave = replace(wave, state=reached, intent=None)
         centre.store.save(
             Entry("wave.opened", wave.id, data={"seats": sum(place.taking_part for place in wave.places)}), waves=[wave]
         )
+    return wave
+
+
+def _reached(centre: Centre, wave: Wave) -> bool:
+    """Whether an opening that was interrupted had come as far as the gateway."""
+    served = {route.seat for route in centre.gateway.serving() or () if route.state is RouteState.OPEN}
+    return any(place.seat in served for place in wave.places)
+
+
+def _begin_again(centre: Centre, wave: Wave) -> Wave:
+    """No candidate has seen their site: their time begins now."""
+    now = centre.clock.now()
+    wave = replace(
+        wave, places=tuple(replace(place, opened_at=now) if place.opened_at else place for place in wave.places)
+    )
+    centre.store.save(Entry("wave.open", wave.id, data={"opened_at": now.isoformat()}), waves=[wave])
     return wave
 
 

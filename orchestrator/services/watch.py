@@ -24,7 +24,8 @@ def stop_overflow(centre: Centre) -> list[int]:
     frozen = []
     for seat, environment in centre.active().items():
         size = sizes.get(environment.name, 0)
-        if seat in seats and size > centre.settings.limits.disk_mb * 2**20 and observed[environment.name].running:
+        seen = observed.get(environment.name)
+        if seat in seats and size > centre.settings.limits.disk_mb * 2**20 and seen is not None and seen.running:
             centre.engine.pause(environment.name)
             centre.store.save(Entry("seat.disk_overflow", seats[seat], seat, {"bytes": size}))
             frozen.append(seat)
