@@ -1,0 +1,103 @@
+"""Preflight: a verdict and a remedy per line, and one check that cannot be made does not hide the others."""
+
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.domain.exam import Site
+from orchestrator.errors import EngineUnavailable
+from orchestrator.services.preflight import Check, Verdict, preflight
+from tests.services import fakes
+from tests.services.conftest import Lab
+from tests.services.fakes import Container
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E5B_LANG", "en")
+
+
+def checks(lab: Lab) -> dict[str, Check]:
+    return {check.name: check for check in preflight(lab.centre())}
+
+
+def bad(lab: Lab) -> list[str]:
+    found = checks(lab).values()
+    assert all(check.remedy for check in found if check.verdict is Verdict.FAILURE)
+    return [check.name for check in found if check.verdict is Verdict.FAILURE]
+
+
+def test_a_machine_that_is_ready(lab: Lab) -> None:
+    assert bad(lab) == []
+    assert set(checks(lab)) == {
+        "engine", "storage", "disk limit", "processors", "memory", "disk", "clock", "image wordpress",
+        "image prestashop", "network", "ports", "leftovers", "journal",
+    }  # fmt: skip
+
+
+def test_it_changes_nothing(lab: Lab) -> None:
+    lab.at("prepared")
+    before = (dict(lab.world.containers), lab.actions())
+    preflight(lab.centre())
+    assert (dict(lab.world.containers), lab.actions()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda lab: setattr(lab.world, "cpus", 1), "processors"),
+        (lambda lab: setattr(lab.world, "memory", 10**9), "memory"),
+        (lambda lab: setattr(lab.world, "disk_free", 10**9), "disk"),
+        (lambda lab: setattr(lab.world, "networks", ["10.0.0.0/8"]), "network"),
+        (lambda lab: lab.world.ports.update({8002: "nginx (812)"}), "ports"),
+    ],
+    ids=["processors", "memory", "disk", "network", "ports"],
+)
+def test_what_is_missing_is_a_failure_with_a_remedy(lab: Lab, change: Callable[[Lab], None], name: str) -> None:
+    change(lab)
+    assert bad(lab) == [name]
+
+
+def test_the_disk_says_how_much_is_missing(lab: Lab) -> None:
+    lab.world.disk_free = 10**9
+    assert "GB" in checks(lab)["disk"].detail and "3." in checks(lab)["disk"].remedy
+
+
+def test_the_port_says_who_holds_it(lab: Lab) -> None:
+    lab.world.ports[8002] = "nginx (812)"
+    assert "8002" in checks(lab)["ports"].detail and "nginx (812)" in checks(lab)["ports"].detail
+    # Held by our own gateway it is as it must be.
+    lab.at("prepared")
+    assert "gateway" in checks(lab) and bad(lab) == []
+
+
+def test_an_image_that_is_missing_matters_when_a_wave_needs_it(lab: Lab) -> None:
+    lab.plan(site=Site.WORDPRESS)
+    for site in ("wordpress", "prestashop"):
+        del lab.world.images[f"e5b/{site}:current"]
+    assert checks(lab)["image wordpress"].verdict is Verdict.FAILURE
+    assert checks(lab)["image prestashop"].verdict is Verdict.WARNING
+
+
+def test_an_image_built_anew_since_the_plan_is_a_failure(lab: Lab) -> None:
+    lab.plan()
+    newer = fakes.image("e5b/wordpress:current", Site.WORDPRESS, id=fakes.NEWER_IMAGE_ID)
+    lab.world.images[newer.reference] = newer
+    assert bad(lab) == ["image wordpress"]
+
+
+def test_leftovers_are_named(lab: Lab) -> None:
+    lab.at("closed")
+    lab.world.containers["e5b-essai-poste-09-g4"] = Container("e5b-essai-poste-09-g4", "sha256:x", seat=9)
+    lab.world.containers["theirs"] = Container("theirs", "sha256:x", ours=False)
+    found = [check for check in preflight(lab.centre()) if check.name == "leftovers"]
+    assert [check.verdict for check in found] == [Verdict.WARNING, Verdict.WARNING]
+    assert lab.wave_id in found[0].detail
+    assert "e5b-essai-poste-09-g4" in found[1].detail and "theirs" not in found[1].detail
+
+
+def test_one_check_that_cannot_be_made_does_not_hide_the_others(lab: Lab) -> None:
+    lab.world.faults["facts", ""] = EngineUnavailable("No Docker engine answers.", hint="Start it.")
+    found = checks(lab)
+    assert found["engine"].verdict is Verdict.FAILURE and found["engine"].remedy == "Start it."
+    assert found["memory"].verdict is Verdict.OK
