@@ -32,8 +32,11 @@ class SqliteStore:
     """Implements ports.Store. *actor* is who the journal names for what this process does."""
 
     def __init__(self, database: Path, clock: Clock, actor: str) -> None:
-        database.parent.mkdir(parents=True, exist_ok=True)
         self._database, self._clock, self._actor = database, clock, actor
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error.strerror or str(error)) from error
         self._engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin_immediate)
@@ -71,10 +74,13 @@ class SqliteStore:
                     _("The disk is full: the state in {path} could not be written.").format(path=self._database),
                     hint=_("Free some room, then run the same command again."),
                 ) from error
-            raise E5BError(
-                _("The state in {path} cannot be used: {error}.").format(path=self._database, error=error.orig),
-                hint=_("Nothing was changed. Check the folder's owner and the disk, then run the command again."),
-            ) from error
+            raise self._unusable(str(error.orig)) from error
+
+    def _unusable(self, reason: str) -> E5BError:
+        return E5BError(
+            _("The state in {path} cannot be used: {error}.").format(path=self._database, error=reason),
+            hint=_("Nothing was changed. Check the folder's owner and the disk, then run the command again."),
+        )
 
     # Reading
 
@@ -217,9 +223,12 @@ class SqliteStore:
 
     def journal(self, wave: str | None = None) -> list[JournalLine]:
         query = select(schema.journal).order_by(schema.journal.c.number)
-        with self._transaction() as connection:
-            rows = connection.execute(query if wave is None else query.where(schema.journal.c.wave == wave)).all()
-        return [_line(row) for row in rows]
+        try:
+            with self._transaction() as connection:
+                rows = connection.execute(query if wave is None else query.where(schema.journal.c.wave == wave)).all()
+            return [_line(row) for row in rows]
+        except ValueError as error:
+            raise self._broken(_("a line cannot be read")) from error
 
     def verify_journal(self) -> JournalLine | None:
         previous, last = GENESIS, None
@@ -231,11 +240,14 @@ class SqliteStore:
             else:
                 previous, last = line.hash, line
                 continue
-            raise JournalBroken(
-                _("The journal does not hold: {fault}.").format(fault=fault),
-                hint=_("Keep the file {path} as it is and tell the exam's head of centre.").format(path=self._database),
-            )
+            raise self._broken(fault)
         return last
+
+    def _broken(self, fault: str) -> JournalBroken:
+        return JournalBroken(
+            _("The journal does not hold: {fault}.").format(fault=fault),
+            hint=_("Keep the file {path} as it is and tell the exam's head of centre.").format(path=self._database),
+        )
 
 
 def line_hash(line: JournalLine) -> str:

@@ -89,3 +89,9 @@ def upgrade() -> None:
             f"CREATE TRIGGER journal_no_{verb.lower()} BEFORE {verb} ON journal "
             "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
         )
+    # INSERT OR REPLACE deletes without a word to the triggers above.
+    op.execute(
+        "CREATE TRIGGER journal_no_replace BEFORE INSERT ON journal "
+        "WHEN EXISTS (SELECT 1 FROM journal WHERE number = NEW.number) "
+        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+    )
