@@ -386,13 +386,11 @@ def clear_engine(centre: Centre) -> None:
     """Remove the centre's environments, its gateway with the walls around them, and its network; nothing else."""
     client = connect()
     own = {"label": f"{naming.CENTRE}={centre.settings.centre.id}"}
-    environments = [
-        container
-        for container in client.containers.list(all=True, filters=own)
-        if container.labels.get(naming.ROLE) != naming.ROLE_GATEWAY
-    ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda container: container.remove(force=True, v=True), environments))
+    for container in client.containers.list(all=True, filters=own):
+        if container.labels.get(naming.ROLE) != naming.ROLE_GATEWAY:
+            # One after the other: Docker 20.10 may lock up for good when two leave one network at the same time
+            # (moby/libnetwork pull request 2679).
+            container.remove(force=True, v=True)
     centre.gateway.remove()
     for network in client.networks.list(filters=own):
         network.remove()
