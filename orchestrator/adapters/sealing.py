@@ -91,9 +91,15 @@ def _copy_parts(archive: tarfile.TarFile, manifest: Mapping[str, Any], parts: It
             hashed = _Hashing(content)
             archive.addfile(member, hashed)
             sums[member.name] = {"sha256": hashed.hexdigest(), "size": member.size}
+    # To its end, past the tar's own: there the engine tells that the export failed.
+    for _rest in parts:
+        pass
     if "database.sql" not in sums:
         raise tarfile.ReadError("no database.sql")
-    complete = json.dumps({**manifest, "parts": sums}, ensure_ascii=False, indent=1, sort_keys=True).encode()
+    # A file's name may hold bytes that are not UTF-8: these alone are escaped, as JSON itself does it.
+    complete = json.dumps({**manifest, "parts": sums}, ensure_ascii=False, indent=1, sort_keys=True).encode(
+        errors="backslashreplace"
+    )
     _add(archive, MANIFEST, complete)
     lines = [_sum_line(part, content["sha256"]) for part, content in sums.items()]
     lines.append(_sum_line(MANIFEST, hashlib.sha256(complete).hexdigest()))
