@@ -87,6 +87,17 @@ def test_every_make_target_written_exists(page: Page) -> None:
     assert asked <= targets
 
 
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, ahead = set[Path](), [PAGES[0].path]
+    while ahead:
+        path = ahead.pop()
+        if path in reached or path.suffix != ".md":
+            continue
+        reached.add(path)
+        ahead += [(path.parent / link.partition("#")[0]).resolve() for link in Page(path).links() if ":" not in link]
+    assert {page.path for page in PAGES} <= reached
+
+
 def test_the_readme_names_the_two_commands() -> None:
     shown = [item.command for item in PAGES[0].shown(runnable=False)]
     assert "make demo" in shown
