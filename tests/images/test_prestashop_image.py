@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import time
 from html.parser import HTMLParser
@@ -31,8 +32,6 @@ def site_name() -> str:
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient, site_name: str) -> str:
     """The image under test: the one that is named, or the newest of the site; none is no failure."""
-    import os
-
     if named := os.environ.get("E5B_TEST_PRESTASHOP_IMAGE"):
         return str(engine.images.get(named).id)
     found = engine.images.list(filters={"label": f"fr.e5b.site={site_name}"})
@@ -63,7 +62,9 @@ class Fields(HTMLParser):
             return
         if tag == "input" and name:
             kind = given.get("type", "text")
-            if kind in ("submit", "button", "file", "image") or (kind in ("checkbox", "radio") and "checked" not in given):
+            if kind in ("submit", "button", "file", "image") or (
+                kind in ("checkbox", "radio") and "checked" not in given
+            ):
                 return
             self.found.append((name, given.get("value") or ""))
         elif tag == "select" and name:
@@ -131,17 +132,30 @@ class TestPrestaShop(ContractChecks):
     upload_folder = "/var/www/site/img/cms"
     spare_table = "ps_supplier"
     pages: ClassVar[list[str]] = [
-        "/", "/3-tisanes", "/tisanes/1-verveine-citronnelle.html", "/recherche?s=miel", "/content/1-notre-histoire",
-        "/content/category/2-actualites", "/nous-contacter", "/connexion", "/inscription", "/panier?action=show", "/plan-du-site",
-    ]  # fmt: skip
+        "/",
+        "/3-tisanes",
+        "/tisanes/1-verveine-citronnelle.html",
+        "/recherche?s=miel",
+        "/content/1-notre-histoire",
+        "/content/category/2-actualites",
+        "/nous-contacter",
+        "/connexion",
+        "/inscription",
+        "/panier?action=show",
+        "/plan-du-site",
+    ]
     changes: ClassVar[dict[str, tuple[str, str]]] = {
         "a changed option": ("UPDATE ps_configuration SET value = 'x' WHERE name = 'PS_SHOP_NAME'", "ps_configuration"),
         "a changed price": ("UPDATE ps_product_shop SET price = price + 1 WHERE id_product = 1", "ps_product_shop"),
         "an added employee": (
-            "INSERT INTO ps_employee (id_profile, id_lang, lastname, firstname, email, passwd) VALUES (1, 1, 'I', 'I', 'i@i', 'x')",
+            "INSERT INTO ps_employee (id_profile, id_lang, lastname, firstname, email, passwd)"
+            " VALUES (1, 1, 'I', 'I', 'i@i', 'x')",
             "ps_employee",
         ),
-        "an added customer": ("UPDATE ps_customer SET email = 'intrus@example.org' WHERE id_customer = 1", "ps_customer"),
+        "an added customer": (
+            "UPDATE ps_customer SET email = 'intrus@example.org' WHERE id_customer = 1",
+            "ps_customer",
+        ),
         "a changed right": ("DELETE FROM ps_access WHERE id_profile = 2 LIMIT 1", "ps_access"),
     }
 
@@ -149,7 +163,14 @@ class TestPrestaShop(ContractChecks):
         page = browser.get("/gestion/")
         answer = browser.post(
             page.url,
-            data={"ajax": "1", "controller": "AdminLogin", "submitLogin": "1", "redirect": "", "email": login, "passwd": password},
+            data={
+                "ajax": "1",
+                "controller": "AdminLogin",
+                "submitLogin": "1",
+                "redirect": "",
+                "email": login,
+                "passwd": password,
+            },
         ).json()
         assert answer["hasErrors"] is False, answer
         assert 'id="nav-sidebar"' in browser.get("/gestion/index.php?controller=AdminDashboard").text, "not logged in"
@@ -161,9 +182,11 @@ class TestPrestaShop(ContractChecks):
         address = f"/gestion/index.php/improve/design/cms-pages/new?_token={token(browser)}"
         slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         form = fields(browser.get(address).text, "cms_page") | {
-            "cms_page[title][1]": title, "cms_page[friendly_url][1]": slug, "cms_page[content][1]": f"<p>{title}.</p>",
+            "cms_page[title][1]": title,
+            "cms_page[friendly_url][1]": slug,
+            "cms_page[content][1]": f"<p>{title}.</p>",
             "cms_page[is_displayed]": "1",
-        }  # fmt: skip
+        }
         saved = browser.post(address, data=form)
         assert saved.status_code == 200 and "/cms-pages/new" not in saved.url, "the page was not saved"
         listed = re.findall(r"cms-pages/(\d+)/edit", saved.text)
@@ -175,10 +198,17 @@ class TestPrestaShop(ContractChecks):
         assert form
         known = re.search(r'name="token" value="(\w+)"', form[0])
         assert known
-        sent = browser.post("/nous-contacter", data={
-            "token": known[1], "url": "", "id_contact": "2", "from": "visiteuse@example.org", "message": "Bonjour, êtes-vous ouverts ?",
-            "submitMessage": "Envoyer",
-        })  # fmt: skip
+        sent = browser.post(
+            "/nous-contacter",
+            data={
+                "token": known[1],
+                "url": "",
+                "id_contact": "2",
+                "from": "visiteuse@example.org",
+                "message": "Bonjour, êtes-vous ouverts ?",
+                "submitMessage": "Envoyer",
+            },
+        )
         assert "alert-success" in sent.text, "the form did not accept the message"
         return "Les Tisanes du Clos Verdier"
 
@@ -190,11 +220,22 @@ class TestPrestaShop(ContractChecks):
         assert "Les Tisanes du Clos Verdier" in home
         assert "Ajouter au panier" in visited.browser().get("/tisanes/1-verveine-citronnelle.html").text
         assert "6,50\xa0€" in html.unescape(home)
-        for count, table in (("12", "ps_product"), ("6", "ps_customer"), ("10", "ps_orders"), ("10", "ps_order_invoice"), ("1", "ps_cart_rule")):
+        for count, table in (
+            ("12", "ps_product"),
+            ("6", "ps_customer"),
+            ("10", "ps_orders"),
+            ("10", "ps_order_invoice"),
+            ("1", "ps_cart_rule"),
+        ):
             assert visited.sql(f"SELECT COUNT(*) FROM {table}") == count, table
         assert visited.sql("SELECT COUNT(*) FROM ps_image") == "12"
         for table, column in (("ps_cms_lang", "content"), ("ps_product_lang", "description"), ("ps_info_lang", "text")):
-            assert visited.sql(f"SELECT COUNT(*) FROM {table} WHERE {column} LIKE '%{{{{%' OR {column} LIKE '%//localhost%'") == "0"
+            assert (
+                visited.sql(
+                    f"SELECT COUNT(*) FROM {table} WHERE {column} LIKE '%{{{{%' OR {column} LIKE '%//localhost%'"
+                )
+                == "0"
+            )
 
     def test_every_product_and_page_is_there_with_its_pictures(self, visited: Environment) -> None:
         browser = visited.browser()
@@ -212,30 +253,70 @@ class TestPrestaShop(ContractChecks):
     def test_nothing_in_the_pages_comes_from_elsewhere(self, visited: Environment) -> None:
         browser = visited.browser()
         for path in self.pages:
-            for found in re.findall(r"""<(?:script|link|img|iframe|form)\b[^>]*(?:src|href|action)=["'](?:https?:)?//([^/"']+)""", browser.get(path).text):
+            for found in re.findall(
+                r"""<(?:script|link|img|iframe|form)\b[^>]*(?:src|href|action)=["'](?:https?:)?//([^/"']+)""",
+                browser.get(path).text,
+            ):
                 assert found == "poste-07.e5b.lan", (path, found)
 
     def test_installers_default_administration_and_leftovers_are_gone(self, visited: Environment) -> None:
         browser = visited.browser()
-        for path in ("/install/", "/install/index.php", "/admin/", "/admin/index.php", "/docs/", "/INSTALL.txt", "/composer.lock", "/.htaccess",
-                     "/app/config/parameters.php", "/var/logs/", "/modules/ps_mbo/", "/modules/ps_accounts/", "/bin/console"):  # fmt: skip
+        for path in (
+            "/install/",
+            "/install/index.php",
+            "/admin/",
+            "/admin/index.php",
+            "/docs/",
+            "/INSTALL.txt",
+            "/composer.lock",
+            "/.htaccess",
+            "/app/config/parameters.php",
+            "/var/logs/",
+            "/modules/ps_mbo/",
+            "/modules/ps_accounts/",
+            "/bin/console",
+        ):
             assert refused(browser.get(path, allow_redirects=False)), path
-        assert visited.shell("ls /var/www/site").split() == sorted(set(visited.shell("ls /var/www/site").split()) - {"install", "admin", "docs"})
+        assert not {"install", "admin", "docs"} & set(visited.shell("ls /var/www/site").split())
 
     def test_no_module_that_calls_home_is_installed(self, visited: Environment) -> None:
         installed = set(visited.sql("SELECT name FROM ps_module").split())
         assert installed == set(visited.shell("cd /var/www/site/modules && ls -d */ | tr -d /").split())
-        assert not installed & {"ps_mbo", "ps_accounts", "ps_eventbus", "ps_metrics", "ps_checkout", "ps_facebook", "psxmarketingwithgoogle",
-                                "gamification", "klaviyopsautomation", "mbeshipping", "ps_distributionapiclient", "ps_edition_basic"}  # fmt: skip
+        assert not installed & {
+            "ps_mbo",
+            "ps_accounts",
+            "ps_eventbus",
+            "ps_metrics",
+            "ps_checkout",
+            "ps_facebook",
+            "psxmarketingwithgoogle",
+            "gamification",
+            "klaviyopsautomation",
+            "mbeshipping",
+            "ps_distributionapiclient",
+            "ps_edition_basic",
+        }
 
-    def test_a_visitor_puts_a_product_in_the_basket_and_the_reference_does_not_change(self, environment: Environment) -> None:
+    def test_a_visitor_puts_a_product_in_the_basket_and_the_reference_does_not_change(
+        self, environment: Environment
+    ) -> None:
         before = environment.fingerprint()
         browser = environment.browser()
         product = browser.get("/tisanes/1-verveine-citronnelle.html").text
         known = re.search(r'name="token" value="(\w+)"', product)
         assert known
-        added = browser.post("/panier", data={"token": known[1], "id_product": "1", "id_customization": "0", "qty": "2", "add": "1",
-                                              "action": "update", "ajax": "1"}).json()  # fmt: skip
+        added = browser.post(
+            "/panier",
+            data={
+                "token": known[1],
+                "id_product": "1",
+                "id_customization": "0",
+                "qty": "2",
+                "add": "1",
+                "action": "update",
+                "ajax": "1",
+            },
+        ).json()
         assert added["success"] is True
         assert "Verveine" in browser.get("/panier?action=show").text
         assert browser.get("/commande").url.endswith("/commande")
@@ -255,12 +336,21 @@ class TestPrestaShop(ContractChecks):
         saved = edit_product(browser, 1, **{PRICE: "9,00"})
         assert saved.status_code == 200
         assert environment.sql("SELECT price FROM ps_product_shop WHERE id_product = 1") == "9.000000"
-        assert "9,50\xa0€" in html.unescape(environment.browser().get("/index.php?controller=product&id_product=1").text)
+        assert "9,50\xa0€" in html.unescape(
+            environment.browser().get("/index.php?controller=product&id_product=1").text
+        )
         assert {"ps_product", "ps_product_shop"} <= differing(before, environment.fingerprint())
 
     def test_the_candidate_writes_search_engine_fields(self, environment: Environment) -> None:
         browser = self.candidate(environment)
-        edit_product(browser, 6, **{"product[seo][meta_title][1]": "Un titre pour les moteurs", "product[seo][meta_description][1]": "Une description."})
+        edit_product(
+            browser,
+            6,
+            **{
+                "product[seo][meta_title][1]": "Un titre pour les moteurs",
+                "product[seo][meta_description][1]": "Une description.",
+            },
+        )
         page = environment.browser().get("/index.php?controller=product&id_product=6").text
         assert "<title>Un titre pour les moteurs</title>" in page
         assert '<meta name="description" content="Une description.">' in page
@@ -287,7 +377,10 @@ class TestPrestaShop(ContractChecks):
         board = browser.get("/gestion/index.php?controller=AdminDashboard").text
         menu = {html.unescape(link) for link in re.findall(r'<a href="([^"]+)" class="link', board)}
         assert len(menu) >= 20
-        shortcuts = {html.unescape(link) for link in re.findall(r'href="([^"]*controller=AdminModules&(?:amp;)?configure=[^"]*)"', board)}
+        shortcuts = {
+            html.unescape(link)
+            for link in re.findall(r'href="([^"]*controller=AdminModules&(?:amp;)?configure=[^"]*)"', board)
+        }
         assert len(shortcuts) >= 6
         for link in menu | shortcuts:
             begun = time.monotonic()
@@ -299,14 +392,32 @@ class TestPrestaShop(ContractChecks):
     def test_the_candidate_reaches_nothing_else(self, visited: Environment) -> None:
         browser = self.candidate(visited)
         known = token(browser)
-        for path in ("/improve/modules/manage", "/configure/advanced/employees/", "/configure/advanced/profiles/", "/configure/advanced/performance/",
-                     "/configure/advanced/system-information/", "/configure/advanced/logs/", "/configure/advanced/sql-requests/",
-                     "/configure/advanced/backups/", "/configure/advanced/webservice-keys/", "/configure/advanced/import/",
-                     "/improve/international/translations/settings", "/improve/design/themes/", "/configure/shop/maintenance/",
-                     "/configure/shop/preferences/preferences"):  # fmt: skip
+        for path in (
+            "/improve/modules/manage",
+            "/configure/advanced/employees/",
+            "/configure/advanced/profiles/",
+            "/configure/advanced/performance/",
+            "/configure/advanced/system-information/",
+            "/configure/advanced/logs/",
+            "/configure/advanced/sql-requests/",
+            "/configure/advanced/backups/",
+            "/configure/advanced/webservice-keys/",
+            "/configure/advanced/import/",
+            "/improve/international/translations/settings",
+            "/improve/design/themes/",
+            "/configure/shop/maintenance/",
+            "/configure/shop/preferences/preferences",
+        ):
             page = browser.get(f"/gestion/index.php{path}?_token={known}")
             assert denied(page), path
-        for controller in ("AdminModules", "AdminCarriers", "AdminGroups", "AdminCountries", "AdminAccess", "AdminShopGroup"):
+        for controller in (
+            "AdminModules",
+            "AdminCarriers",
+            "AdminGroups",
+            "AdminCountries",
+            "AdminAccess",
+            "AdminShopGroup",
+        ):
             asked = browser.get(f"/gestion/index.php?controller={controller}")
             # Without a token the administration warns first, and gives the address that has it.
             link = re.search(r'class="btn btn-continue" href="([^"]+)"', asked.text)
@@ -317,16 +428,27 @@ class TestPrestaShop(ContractChecks):
         browser.post(f"/gestion/index.php/improve/modules/manage/action/uninstall/ps_banner?_token={known}")
         assert visited.sql("SELECT COUNT(*) FROM ps_module WHERE active = 1") == before
 
-    def test_the_candidate_changes_a_block_of_the_home_page_without_the_module_manager(self, environment: Environment) -> None:
+    def test_the_candidate_changes_a_block_of_the_home_page_without_the_module_manager(
+        self, environment: Environment
+    ) -> None:
         browser = self.candidate(environment)
         board = browser.get("/gestion/index.php?controller=AdminDashboard").text
         link = re.search(r'href="([^"]*controller=AdminModules&(?:amp;)?configure=ps_featuredproducts[^"]*)"', board)
         assert link
         page = browser.get(html.unescape(link[1]))
-        action = re.search(r'<form[^>]*id="module_form"[^>]*action="([^"]+)"', page.text) or re.search(r'<form[^>]*action="([^"]*configure=ps_featuredproducts[^"]*)"', page.text)
+        action = re.search(r'<form[^>]*id="module_form"[^>]*action="([^"]+)"', page.text) or re.search(
+            r'<form[^>]*action="([^"]*configure=ps_featuredproducts[^"]*)"', page.text
+        )
         assert action
-        browser.post(html.unescape(action[1]), data={"HOME_FEATURED_NBR": "4", "HOME_FEATURED_CAT": "2", "HOME_FEATURED_RANDOMIZE": "0",
-                                                     "submitHomeFeatured": "1"})  # fmt: skip
+        browser.post(
+            html.unescape(action[1]),
+            data={
+                "HOME_FEATURED_NBR": "4",
+                "HOME_FEATURED_CAT": "2",
+                "HOME_FEATURED_RANDOMIZE": "0",
+                "submitHomeFeatured": "1",
+            },
+        )
         assert environment.sql("SELECT value FROM ps_configuration WHERE name = 'HOME_FEATURED_NBR'") == "4"
 
     def test_the_order_of_a_customer_is_announced_by_mail_in_the_mailbox(self, environment: Environment) -> None:
@@ -335,11 +457,15 @@ class TestPrestaShop(ContractChecks):
         order = environment.sql("SELECT MAX(id_order) FROM ps_orders WHERE current_state = 2")
         address = f"/gestion/index.php/sell/orders/{order}/view?_token={token(browser)}"
         form = fields(browser.get(address).text, "update_order_status")
-        sent = browser.post(f"/gestion/index.php/sell/orders/{order}/status?_token={token(browser)}",
-                            data=form | {"update_order_status[new_order_status_id]": "4"})  # fmt: skip
+        sent = browser.post(
+            f"/gestion/index.php/sell/orders/{order}/status?_token={token(browser)}",
+            data=form | {"update_order_status[new_order_status_id]": "4"},
+        )
         assert sent.status_code == 200
         assert environment.sql(f"SELECT current_state FROM ps_orders WHERE id_order = {order}") == "4"
-        customer = environment.sql(f"SELECT email FROM ps_customer JOIN ps_orders USING (id_customer) WHERE id_order = {order}")
+        customer = environment.sql(
+            f"SELECT email FROM ps_customer JOIN ps_orders USING (id_customer) WHERE id_order = {order}"
+        )
         assert customer in environment.browser().get("/messagerie/").text
 
     def test_php_fixtures_run_inside_the_shop(self, environment: Environment) -> None:
@@ -360,7 +486,7 @@ class TestPrestaShop(ContractChecks):
 
 
 def denied(page: requests.Response) -> bool:
-    """Symfony's pages send to the dashboard who may not see them; the older ones say so, in the one language or the other."""
+    """Symfony's pages send to the dashboard who may not see them; the older ones say so, in English or in French."""
     said = html.unescape(page.text)
     sent_away = "controller=AdminDashboard" in page.url and bool(page.history)
     return refused(page) or sent_away or any(text in said for text in ("Access denied", "Accès refusé"))
