@@ -4,9 +4,11 @@ Only what Docker 20.10 (API 1.41) knows is used: the oldest engine that a suppor
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -34,6 +36,9 @@ CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
 TMPFS = {"/run": "size=16m,mode=755", "/tmp": "size=192m,mode=1777", "/var/tmp": "size=64m,mode=1777"}  # noqa: S108
 
 STDOUT = 1
+
+LEAVING_SETTLES = 0.03
+"""Seconds."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -226,7 +231,8 @@ class DockerEngine:
                 {self._network: api.create_endpoint_config(ipv4_address=environment.address)}
             ),
         )
-        api.start(environment.name)
+        with self._network_use(leaving=False):
+            api.start(environment.name)
 
     def _host_config(self, network: str) -> Any:
         limits = self._settings.limits
@@ -260,12 +266,14 @@ class DockerEngine:
         if found["State"]["Paused"]:
             self._client.api.unpause(name)
         elif not found["State"]["Running"]:
-            self._client.api.start(name)
+            with self._network_use(leaving=False):
+                self._client.api.start(name)
 
     @_translated
     def restart(self, name: str) -> None:
         self._owned(name)
-        self._client.api.restart(name, timeout=15)
+        with self._network_use(leaving=True):
+            self._client.api.restart(name, timeout=15)
 
     @_translated
     def remove(self, name: str) -> None:
@@ -273,7 +281,7 @@ class DockerEngine:
         if found is None:
             return
         self._check_ours(found)
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFound), self._network_use(leaving=True):
             self._client.api.remove_container(found["Id"], force=True, v=True)
 
     @_translated
@@ -357,6 +365,22 @@ class DockerEngine:
             self._client.api.pause(name)
 
     # What all of them use
+
+    @contextlib.contextmanager
+    def _network_use(self, *, leaving: bool) -> Iterator[None]:
+        """Held while a container joins the environments' network (any number at a time) or leaves it (alone).
+
+        Docker before 23 can lock itself up for good when a container leaves a network while another joins or leaves
+        it (libnetwork takes two locks in opposite orders: moby/moby#42545). See docs/adr/0005.
+        """
+        folder = self._settings.locks_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "network.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if leaving else fcntl.LOCK_SH)
+            yield
+            if leaving:
+                # The engine forgets the endpoint a moment after it has answered.
+                time.sleep(LEAVING_SETTLES)
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         try:

@@ -10,13 +10,16 @@ from orchestrator.domain import naming
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Site
 from orchestrator.domain.fingerprint import Difference, Fingerprint, differences
 from orchestrator.domain.plan import StepKind, plan
-from orchestrator.errors import E5BError, EngineUnavailable, ImageUnusable, NoSpace, Refused
+from orchestrator.errors import E5BError, EngineUnavailable, EnvironmentFailed, ImageUnusable, NoSpace, Refused
 from orchestrator.i18n import _, ngettext
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 
 READY_TIMEOUT = 120.0
 """Seconds. Twenty cold sites on two slow processors stay well below it."""
+
+RUNNING_TIMEOUT = 20.0
+"""Seconds for a site that is running already."""
 
 SHOWN = 8
 """Differences named one by one; more are counted."""
@@ -125,7 +128,13 @@ def bring_up(centre: Centre, environments: Sequence[Environment], reference: Fin
             # Ours, never touched, and of another image: a left-over that has this environment's name.
             centre.engine.remove(environment.name)
             centre.engine.create(environment)
-        centre.engine.ready(environment.name, READY_TIMEOUT)
+        # One that was running already has had its time to start.
+        patience = READY_TIMEOUT if step in {StepKind.CREATE, StepKind.START} else RUNNING_TIMEOUT
+        try:
+            centre.engine.ready(environment.name, patience)
+        except EnvironmentFailed as error:
+            how = describe(differences(reference, centre.engine.fingerprint(environment.name)))
+            raise EnvironmentFailed("; ".join(filter(None, [error.message, how]))) from error
         found = differences(reference, centre.engine.fingerprint(environment.name))
         return PROVED if not found else describe(found)
 
