@@ -179,7 +179,14 @@ def load(path: Path) -> Settings:
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        faults = [_fault(item["loc"], item["type"], item["msg"], item.get("input")) for item in error.errors()]
+        found = error.errors()
+        # A list whose items were all wrong is empty to the library: that is no fault of its own.
+        wrong = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
+        faults = [
+            _fault(item["loc"], item["type"], item["msg"], item.get("input"))
+            for item in found
+            if not (item["type"] == "too_short" and item["loc"] in wrong)
+        ]
         raise SettingsInvalid(
             _("{path} holds a setting that cannot be used.").format(path=path)
             if len(faults) == 1

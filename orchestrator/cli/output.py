@@ -105,7 +105,7 @@ def show_error(error: E5BError, as_json: bool) -> None:
         value = {"error": error.message, "hint": error.hint, "details": error.details, "exit_code": error.exit_code}
         sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=1) + "\n")
         return
-    err.print(Text(f"{_('Error')}: {error.message}", style="bold red"))
+    err.print(Text(_("Error: {message}").format(message=error.message), style="bold red"))
     for detail in error.details:
         err.print(Text(f"  - {detail}"))
     if error.hint:

@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context, wave_argument, yes_option
 from orchestrator.cli.output import out, show, table
 from orchestrator.domain.exam import PROVED, Site, Wave
+from orchestrator.domain.lifecycle import Action
 from orchestrator.errors import EvidenceInvalid, InputInvalid, NotProved, Refused
 from orchestrator.i18n import _
 from orchestrator.services.abandon import abandon, abandon_preview
@@ -138,7 +139,13 @@ def seal_command(
         waived = (waive, reason)
     if dry_run:
         found = wave_status(context.centre, wave_id)
-        show(context.as_json, found, lambda: out.print(_("Nothing was done: the seats above would be sealed.")))
+        context.centre.check_allowed(found.wave, Action.SEAL)
+
+        def preview() -> None:
+            show_seats(found.seats)
+            out.print(_("Nothing was done: the seats above would be sealed."))
+
+        show(context.as_json, found, preview)
         return
     report = seal(context.centre, wave_id, waive=waived)
 
