@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import RealCentre, kill
+from tests.e2e.conftest import RealCentre, eventually, kill
 
 # Where the kill falls, as a part of what the command takes undisturbed: from its first steps to its last.
 MOMENTS = (0.15, 0.35, 0.55, 0.75, 0.9)
@@ -92,7 +92,8 @@ def test_two_commands_on_one_wave(make_centre: Callable[..., RealCentre]) -> Non
     centre = make_centre(2)
     centre.plan()
     first = centre.start("wave", "prepare")
-    time.sleep(1.5)
+    held = centre.folder / "state/locks/salle-1.lock"
+    assert eventually(lambda: held.exists() and str(first.pid) in held.read_text(), 60)
     first.send_signal(19)  # SIGSTOP: it holds the room for as long as we like
     try:
         said = centre.e5b("wave", "prepare", code=7)
