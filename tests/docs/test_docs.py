@@ -88,14 +88,36 @@ def test_every_make_target_written_exists(page: Page) -> None:
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
+    """By links from page to page; a link to a folder leads to all that is in it."""
     reached, ahead = set[Path](), [PAGES[0].path]
     while ahead:
         path = ahead.pop()
-        if path in reached or path.suffix != ".md":
+        if path in reached:
             continue
         reached.add(path)
-        ahead += [(path.parent / link.partition("#")[0]).resolve() for link in Page(path).links() if ":" not in link]
-    assert {page.path for page in PAGES} <= reached
+        if path.is_dir():
+            ahead += path.glob("*.md")
+        elif path.suffix == ".md":
+            links = [link.partition("#")[0] for link in Page(path).links() if ":" not in link]
+            ahead += [(path.parent / link).resolve() for link in links]
+    lost = [page.name for page in PAGES if page.path not in reached]
+    assert not lost
+
+
+def test_what_the_french_guide_quotes_is_what_people_see() -> None:
+    """Between « and »: words of the gateway's pages or of the messages."""
+    seen = (ROOT / "orchestrator/locale/fr/LC_MESSAGES/e5b.po").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "images/gateway/pages").glob("*.html")):
+        seen += path.read_text(encoding="utf-8")
+    quoted = re.findall(r"«\s(.*?)\s»", Page(ROOT / "docs/fr/journee-du-technicien.md").prose(), re.DOTALL)
+    unknown = [text for text in quoted if plain(text) not in plain(seen)]
+    assert quoted
+    assert not unknown
+
+
+def plain(text: str) -> str:
+    """*text* with one kind of apostrophe and of space."""
+    return " ".join(text.replace("’", "'").split())
 
 
 def test_the_readme_names_the_two_commands() -> None:
