@@ -484,7 +484,9 @@ def command(seats: int, site: str, keep: bool, folder: Path) -> None:
     try:
         run(folder, seats, site, keep)
     except Stopped as stopped:
-        out.print(Text(f"\n{_('The demonstration stops.')} {stopped}", style="bold red"), soft_wrap=True)
+        out.print(
+            Text("\n" + _("The demonstration stops: {reason}").format(reason=stopped), style="bold red"), soft_wrap=True
+        )
         out.print(
             Text(
                 _(

@@ -65,7 +65,7 @@ class PrestaShopCandidate:
         form = self.page(address).form("product")
         price = price if price is not None else decimal(form.value(PRICE)) + 1
         description = next(name for name, _value in form.fields if "[description_short]" in name)
-        short_description = short_description or f"<p>{_('A product described during the exam.')}</p>"
+        short_description = short_description or "<p>" + _("A product described during the exam.") + "</p>"
         form.fill_in(PRICE, f"{price:.6f}")
         form.fill_in(description, short_description)
         self._browser.submit(form, SAVE)

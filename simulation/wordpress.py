@@ -64,7 +64,7 @@ class WordPressCandidate:
         form = editor.form("post")
         post = form.value("post_ID")
         picture = self._upload(editor, f"article-{post}.png", png or drawn(title), post)
-        text = html or f"<p>{_('An article written during the exam.')}</p>"
+        text = html or "<p>" + _("An article written during the exam.") + "</p>"
         categories = form.offered.get("post_category[]", {})
         # The category with the lowest number is the one that WordPress cannot do without: « Non classé ».
         category = category or next((label for value, label in sorted(categories.items()) if value != "1"), "")

@@ -28,7 +28,7 @@ INTERRUPTED = 130
     help=_("Exam-lab orchestrator for épreuve E5B of the BTS NDRC."),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="e5b")
+@click.version_option(__version__, prog_name="e5b", help=_("Show the version and exit."))
 @click.option(
     "--centre",
     "path",

@@ -1,5 +1,6 @@
 """The French catalogue: whole, current, and true to what it translates."""
 
+import ast
 import gettext
 import os
 import re
@@ -53,6 +54,21 @@ def test_the_catalogue_holds_what_the_code_says_and_nothing_else() -> None:
 
 def _extracted(folder: Path) -> list[tuple[str, Identifier]]:
     return [(name, identifier) for name, _line, identifier, _comments, _context in extract_from_dir(folder)]
+
+
+def test_no_message_is_within_an_f_string() -> None:
+    # Extraction does not see it there before Python 3.12.
+    hidden = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for folder in ("orchestrator", "simulation")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"_", "N_", "ngettext"}
+        if isinstance(call.args[0], ast.Constant)
+    ]
+    assert not hidden
 
 
 def test_every_message_is_translated() -> None:

@@ -106,7 +106,7 @@ def test_a_disk_nearly_full_says_how_much_is_missing(lab: Lab) -> None:
     lab.world.disk_free = needed - 123_000_000
     with pytest.raises(NoSpace) as raised:
         prepare(lab.centre(), lab.wave_id)
-    assert "123 " in raised.value.message and raised.value.hint
+    assert "123" in raised.value.message and raised.value.hint
     assert (lab.state, lab.world.containers) == ("planned", {})
     lab.world.disk_free = needed
     prepare(lab.centre(), lab.wave_id)
