@@ -112,7 +112,9 @@ class ContractChecks(SiteChecks):
 
         browser = visited.browser()
         home = browser.get("/").text
-        for found in set(re.findall(r"""(?:src|href)=["']([^"'#]+\.(?:css|js|png|jpe?g|webp|svg)(?:\?[^"']*)?)["']""", home)):
+        for found in set(
+            re.findall(r"""(?:src|href)=["']([^"'#]+\.(?:css|js|png|jpe?g|webp|svg)(?:\?[^"']*)?)["']""", home)
+        ):
             assert found.startswith(("/", visited.url)), f"{found} is elsewhere"
             assert browser.get(found).status_code == 200, found
 
@@ -164,7 +166,9 @@ class ContractChecks(SiteChecks):
         lines = visited.run("cat", "/opt/e5b/reference/manifest").output.splitlines()
         paths = [line.split(b"\t", 1)[1] for line in lines]
         assert paths == sorted(paths)
-        assert {self.code.encode(), b"/usr/sbin/apache2", b"/opt/e5b/bin/start", b"/opt/e5b/volatile.json"} <= set(paths)
+        assert {self.code.encode(), b"/usr/sbin/apache2", b"/opt/e5b/bin/start", b"/opt/e5b/volatile.json"} <= set(
+            paths
+        )
         assert not [path for path in paths if path.startswith((b"/run/", b"/proc/", b"/var/lib/mysql/"))]
 
     def test_serving_pages_logging_in_and_restarting_change_nothing(self, environment: Environment) -> None:
@@ -199,7 +203,11 @@ class ContractChecks(SiteChecks):
             ("an altered PHP file", f"echo '// x' >>{self.code}", {self.code}),
             ("a file's mode", f"chmod 0600 {self.code}", {self.code}),
             ("an added file", f"echo x >{root}/e5b-added.txt", {f"{root}/e5b-added.txt"}),
-            ("an added directory", f"mkdir {root}/e5b-dir && echo x >{root}/e5b-dir/f", {f"{root}/e5b-dir", f"{root}/e5b-dir/f"}),
+            (
+                "an added directory",
+                f"mkdir {root}/e5b-dir && echo x >{root}/e5b-dir/f",
+                {f"{root}/e5b-dir", f"{root}/e5b-dir/f"},
+            ),
             ("a link", f"ln -s /etc/passwd {root}/e5b-link", {f"{root}/e5b-link"}),
             ("a system's file", "echo x >>/etc/php.e5b", {"/etc/php.e5b"}),
         ):
@@ -334,11 +342,14 @@ class ContractChecks(SiteChecks):
         self.save_page(self.candidate(environment), "Une page à exporter")
         for statement, _ in self.changes.values():
             environment.sql(statement)
-        environment.sql("CREATE TABLE e5b_new (n INT, t VARCHAR(20)) DEFAULT CHARSET=utf8mb4; INSERT INTO e5b_new VALUES (1, 'é€😀')")
+        environment.sql(
+            "CREATE TABLE e5b_new (n INT, t VARCHAR(20)) DEFAULT CHARSET=utf8mb4;INSERT INTO e5b_new VALUES (1, 'é€😀')"
+        )
         environment.sql(f"DROP TABLE {self.spare_table}")
         environment.shell(
             f"echo '// x' >>{self.code}; mkdir -p '{root}/dossier é'; echo x >'{root}/dossier é/fichier.txt';"
-            f"chown -R www-data:www-data '{root}/dossier é'; ln -s /nowhere {root}/e5b-link; rm -r /usr/share/zoneinfo/Asia"
+            f"chown -R www-data:www-data '{root}/dossier é'; ln -s /nowhere {root}/e5b-link;"
+            "rm -r /usr/share/zoneinfo/Asia"
         )
         before = environment.fingerprint()
         exported = environment.export()
@@ -389,7 +400,10 @@ class ContractChecks(SiteChecks):
         assert visited.fingerprint() == before
 
     def test_fixtures_that_fail_say_so(self, environment: Environment) -> None:
-        for name, content in (("sql/10.sql", b"SELECT nothing FROM nowhere;"), ("php/10.php", b"<?php throw new Exception('no');")):
+        for name, content in (
+            ("sql/10.sql", b"SELECT nothing FROM nowhere;"),
+            ("php/10.php", b"<?php throw new Exception('no');"),
+        ):
             refusal = environment.tool("load-fixtures", stdin=archive({name: content}), check=False)
             assert refusal.status != 0
             assert refusal.errors.strip()
@@ -401,7 +415,11 @@ class ContractChecks(SiteChecks):
         for name in ("mariadbd", "apache2"):
             before = environment.shell(f"pidof {name}").split()
             environment.shell(f"kill -9 {' '.join(before)}")
-            wait_until(lambda name=name, before=before: not set(before) & set(environment.shell(f"pidof {name}").split()), 10, name)
+            wait_until(
+                lambda name=name, before=before: not set(before) & set(environment.shell(f"pidof {name}").split()),
+                10,
+                name,
+            )
             environment.ready(15)
         assert environment.browser().get("/").status_code == 200
 

@@ -34,9 +34,17 @@ def hidden_fields(page: str, form: str) -> dict[str, str]:
 def publish(browser: Browser, title: str, kind: str = "page", **fields: str) -> str:
     form = browser.get(f"/wp-admin/post-new.php?post_type={kind}")
     assert form.status_code == 200
-    data = hidden_fields(form.text, "post") | {
-        "post_title": title, "content": f"<p>{title}.</p>", "publish": "Publier", "post_status": "publish", "visibility": "public",
-    } | fields  # fmt: skip
+    data = (
+        hidden_fields(form.text, "post")
+        | {
+            "post_title": title,
+            "content": f"<p>{title}.</p>",
+            "publish": "Publier",
+            "post_status": "publish",
+            "visibility": "public",
+        }
+        | fields
+    )
     saved = browser.post("/wp-admin/post.php", data=data)
     assert saved.status_code == 200
     shown = re.search(r'id="sample-permalink"><a href="([^"]+)"', saved.text)
@@ -50,11 +58,21 @@ class TestWordPress(ContractChecks):
     upload_folder = "/var/www/site/wp-content/uploads"
     spare_table = "wp_links"
     pages: ClassVar[list[str]] = [
-        "/", "/actualites/", "/contact/", "/notre-histoire/l-atelier/", "/rubrique/recettes/", "/?s=miel", "/feed/", "/wp-json/",
+        "/",
+        "/actualites/",
+        "/contact/",
+        "/notre-histoire/l-atelier/",
+        "/rubrique/recettes/",
+        "/?s=miel",
+        "/feed/",
+        "/wp-json/",
         "/mentions-legales/",
-    ]  # fmt: skip
+    ]
     changes: ClassVar[dict[str, tuple[str, str]]] = {
-        "a changed option": ("UPDATE wp_options SET option_value = 'x' WHERE option_name = 'blogdescription'", "wp_options"),
+        "a changed option": (
+            "UPDATE wp_options SET option_value = 'x' WHERE option_name = 'blogdescription'",
+            "wp_options",
+        ),
         "a changed post": ("UPDATE wp_posts SET post_content = CONCAT(post_content, ' ') WHERE ID = 40", "wp_posts"),
         "an added user": ("INSERT INTO wp_users (user_login) VALUES ('intrus')", "wp_users"),
         "a changed role": (
@@ -82,10 +100,19 @@ class TestWordPress(ContractChecks):
         page = browser.get("/contact/").text
         nonce = re.search(r'name="e5b_contact_nonce" value="([^"]+)"', page)
         assert nonce
-        sent = browser.post("/contact/", data={
-            "e5b_contact_nonce": nonce[1], "e5b_contact": "1", "champ[nom]": "Visiteuse", "champ[courriel]": "visiteuse@example.org",
-            "champ[telephone]": "", "champ[sujet]": "Une commande", "champ[message]": "Bonjour,\nêtes-vous ouverts ?", "champ[accord]": "1",
-        })  # fmt: skip
+        sent = browser.post(
+            "/contact/",
+            data={
+                "e5b_contact_nonce": nonce[1],
+                "e5b_contact": "1",
+                "champ[nom]": "Visiteuse",
+                "champ[courriel]": "visiteuse@example.org",
+                "champ[telephone]": "",
+                "champ[sujet]": "Une commande",
+                "champ[message]": "Bonjour,\nêtes-vous ouverts ?",
+                "champ[accord]": "1",
+            },
+        )
         assert "Merci" in sent.text, "the form did not accept the message"
         return "Visiteuse"
 
@@ -95,14 +122,30 @@ class TestWordPress(ContractChecks):
         home = visited.browser().get("/").text
         assert '<html lang="fr-FR"' in home
         assert "Les Tisanes du Clos Verdier" in home
-        assert int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_type = 'post' AND post_status = 'publish'")) >= 10
+        assert (
+            int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_type = 'post' AND post_status = 'publish'")) >= 10
+        )
         assert int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_type = 'attachment'")) >= 10
-        assert int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_content LIKE '%http://localhost%' OR post_content LIKE '%{{%'")) == 0
-        assert int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_status IN ('auto-draft', 'future', 'draft')")) == 0
+        assert (
+            int(
+                visited.sql(
+                    "SELECT COUNT(*) FROM wp_posts WHERE post_content LIKE '%http://localhost%'"
+                    " OR post_content LIKE '%{{%'"
+                )
+            )
+            == 0
+        )
+        assert (
+            int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_status IN ('auto-draft', 'future', 'draft')"))
+            == 0
+        )
 
     def test_every_page_and_post_of_the_site_is_there(self, visited: Environment) -> None:
         browser = visited.browser()
-        listed = browser.get("/wp-json/wp/v2/pages?per_page=100").json() + browser.get("/wp-json/wp/v2/posts?per_page=100").json()
+        listed = (
+            browser.get("/wp-json/wp/v2/pages?per_page=100").json()
+            + browser.get("/wp-json/wp/v2/posts?per_page=100").json()
+        )
         assert len(listed) >= 20
         for entry in listed:
             page = browser.get(entry["link"])
@@ -118,8 +161,17 @@ class TestWordPress(ContractChecks):
 
     def test_installers_and_remote_procedures_are_gone(self, visited: Environment) -> None:
         browser = visited.browser()
-        for path in ("/wp-admin/install.php", "/wp-admin/setup-config.php", "/xmlrpc.php", "/wp-cron.php", "/wp-signup.php", "/readme.html",
-                     "/wp-config.php", "/wp-salts.php", "/.htaccess"):  # fmt: skip
+        for path in (
+            "/wp-admin/install.php",
+            "/wp-admin/setup-config.php",
+            "/xmlrpc.php",
+            "/wp-cron.php",
+            "/wp-signup.php",
+            "/readme.html",
+            "/wp-config.php",
+            "/wp-salts.php",
+            "/.htaccess",
+        ):
             assert refused(browser.get(path, allow_redirects=False)), path
 
     # --- the candidate ---
@@ -140,21 +192,41 @@ class TestWordPress(ContractChecks):
         assert nonce
         picture = environment.run("sh", "-c", "cat /var/www/site/wp-content/uploads/2026/01/logo.png").output
         before = environment.fingerprint()
-        for name, content, kind, accepted in (("photo.png", picture, "image/png", True), ("x.php", b"<?php echo 1;", "image/png", False)):
-            answer = browser.post("/wp-admin/async-upload.php", data={"_wpnonce": nonce[1], "action": "upload-attachment"},
-                                  files={"async-upload": (name, content, kind)})  # fmt: skip
+        for name, content, kind, accepted in (
+            ("photo.png", picture, "image/png", True),
+            ("x.php", b"<?php echo 1;", "image/png", False),
+        ):
+            answer = browser.post(
+                "/wp-admin/async-upload.php",
+                data={"_wpnonce": nonce[1], "action": "upload-attachment"},
+                files={"async-upload": (name, content, kind)},
+            )
             assert answer.json()["success"] is accepted, answer.text
         after = environment.fingerprint()
         added = set(after["files"]) - set(before["files"])
         assert any(path.endswith("/photo.png") for path in added)
         assert not any(path.endswith(".php") for path in added)
-        assert {"wp_posts", "wp_postmeta"} <= {name for name in after["tables"] if after["tables"][name] != before["tables"][name]}
+        assert {"wp_posts", "wp_postmeta"} <= {
+            name for name in after["tables"] if after["tables"][name] != before["tables"][name]
+        }
 
     def test_the_candidate_reaches_what_the_exam_asks(self, visited: Environment) -> None:
         browser = self.candidate(visited)
-        for path in ("index.php", "edit.php", "edit.php?post_type=page", "post-new.php", "upload.php", "edit-tags.php?taxonomy=category",
-                     "edit-comments.php", "nav-menus.php", "widgets.php", "customize.php", "profile.php", "edit.php?post_type=e5b_message",
-                     "edit.php?post_type=e5b_message&page=e5b-contact"):  # fmt: skip
+        for path in (
+            "index.php",
+            "edit.php",
+            "edit.php?post_type=page",
+            "post-new.php",
+            "upload.php",
+            "edit-tags.php?taxonomy=category",
+            "edit-comments.php",
+            "nav-menus.php",
+            "widgets.php",
+            "customize.php",
+            "profile.php",
+            "edit.php?post_type=e5b_message",
+            "edit.php?post_type=e5b_message&page=e5b-contact",
+        ):
             begun = time.monotonic()
             page = browser.get(f"/wp-admin/{path}")
             assert page.status_code == 200, path
@@ -163,9 +235,24 @@ class TestWordPress(ContractChecks):
 
     def test_the_candidate_reaches_nothing_else(self, visited: Environment) -> None:
         browser = self.candidate(visited)
-        for path in ("plugins.php", "plugin-install.php", "plugin-editor.php", "theme-install.php", "theme-editor.php", "update-core.php",
-                     "users.php", "user-new.php", "user-edit.php?user_id=1", "options-general.php", "options.php", "options-permalink.php",
-                     "import.php", "export.php", "site-health.php", "erase-personal-data.php"):  # fmt: skip
+        for path in (
+            "plugins.php",
+            "plugin-install.php",
+            "plugin-editor.php",
+            "theme-install.php",
+            "theme-editor.php",
+            "update-core.php",
+            "users.php",
+            "user-new.php",
+            "user-edit.php?user_id=1",
+            "options-general.php",
+            "options.php",
+            "options-permalink.php",
+            "import.php",
+            "export.php",
+            "site-health.php",
+            "erase-personal-data.php",
+        ):
             page = browser.get(f"/wp-admin/{path}")
             assert refused(page) or (page.status_code == 500 and "wp-die-message" in page.text), path
         nonce = re.search(r'"nonce":"([0-9a-f]+)"', browser.get("/wp-admin/post-new.php").text) or re.search(
@@ -173,16 +260,35 @@ class TestWordPress(ContractChecks):
         )
         rest = browser.get("/wp-admin/admin-ajax.php?action=rest-nonce").text
         headers = {"X-WP-Nonce": rest if re.fullmatch(r"[0-9a-f]{10}", rest) else (nonce[1] if nonce else "")}
-        for method, path in (("POST", "users"), ("POST", "users/1"), ("POST", "settings"), ("GET", "plugins"), ("POST", "plugins")):
-            answer = browser.request(method, f"/wp-json/wp/v2/{path}", headers=headers, json={
-                "username": "intrus", "email": "intrus@example.org", "password": "x", "roles": ["administrator"], "title": "x", "slug": "x"})  # fmt: skip
+        for method, path in (
+            ("POST", "users"),
+            ("POST", "users/1"),
+            ("POST", "settings"),
+            ("GET", "plugins"),
+            ("POST", "plugins"),
+        ):
+            answer = browser.request(
+                method,
+                f"/wp-json/wp/v2/{path}",
+                headers=headers,
+                json={
+                    "username": "intrus",
+                    "email": "intrus@example.org",
+                    "password": "x",
+                    "roles": ["administrator"],
+                    "title": "x",
+                    "slug": "x",
+                },
+            )
             assert refused(answer), (method, path, answer.status_code)
 
     def test_the_editor_speaks_french(self, visited: Environment) -> None:
         page = self.candidate(visited).get("/wp-admin/post-new.php").text
         assert re.search(r"wp-heading-inline\">\s*Ajouter un", page)
         assert "Référencement (SEO)" in page
-        assert '"Publish on:":["Publier le' in page or "Publier le" in page
+        # What the page's scripts will write once they run.
+        assert '"Publish":["Publier"]' in page
+        assert '"Update":["Mettre à jour"]' in page
 
     def test_messages_of_the_form_are_kept_in_the_administration(self, environment: Environment) -> None:
         self.send_mail(environment.browser())
@@ -197,7 +303,10 @@ class TestWordPress(ContractChecks):
         browser = environment.browser()
         nonce = re.search(r'name="e5b_contact_nonce" value="([^"]+)"', browser.get("/contact/").text)
         assert nonce
-        answer = browser.post("/contact/", data={"e5b_contact_nonce": nonce[1], "e5b_contact": "1", "champ[nom]": "", "champ[courriel]": "x"})
+        answer = browser.post(
+            "/contact/",
+            data={"e5b_contact_nonce": nonce[1], "e5b_contact": "1", "champ[nom]": "", "champ[courriel]": "x"},
+        )
         assert "Ce champ est obligatoire." in answer.text
         assert "n’est pas valable" in answer.text
         assert environment.sql("SELECT COUNT(*) FROM wp_posts WHERE post_type = 'e5b_message'") == "0"
@@ -205,14 +314,21 @@ class TestWordPress(ContractChecks):
     def test_a_scheduled_post_appears_when_its_time_has_come(self, environment: Environment) -> None:
         browser = self.candidate(environment)
         path = publish(browser, "Programmée", "post")
-        identifier = environment.sql("SELECT MAX(ID) FROM wp_posts WHERE post_title = 'Programmée' AND post_type = 'post'")
-        environment.tool("load-fixtures", stdin=_php(f"""
+        identifier = environment.sql(
+            "SELECT MAX(ID) FROM wp_posts WHERE post_title = 'Programmée' AND post_type = 'post'"
+        )
+        environment.tool(
+            "load-fixtures",
+            stdin=_php(f"""
             wp_update_post(['ID' => {identifier}, 'post_status' => 'future', 'edit_date' => true,
-                'post_date' => wp_date('Y-m-d H:i:s', time() + 120), 'post_date_gmt' => gmdate('Y-m-d H:i:s', time() + 120)]);
+                'post_date' => wp_date('Y-m-d H:i:s', time() + 120),
+                'post_date_gmt' => gmdate('Y-m-d H:i:s', time() + 120)]);
             wp_clear_scheduled_hook('publish_future_post', [{identifier}]);
             wp_schedule_single_event(time() + 3, 'publish_future_post', [{identifier}]);
-            $GLOBALS['wpdb']->update('wp_posts', ['post_date_gmt' => gmdate('Y-m-d H:i:s', time() + 3)], ['ID' => {identifier}]);
-        """))  # fmt: skip
+            $due = ['post_date_gmt' => gmdate('Y-m-d H:i:s', time() + 3)];
+            $GLOBALS['wpdb']->update('wp_posts', $due, ['ID' => {identifier}]);
+        """),
+        )
         assert environment.browser().get(path).status_code == 404
         time.sleep(4)
         environment.browser().get("/")
