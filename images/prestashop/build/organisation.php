@@ -613,6 +613,8 @@ foreach ([
 ] as $reassurance => [$title, $description]) {
     $db->update('psreassurance_lang', ['title' => pSQL($title), 'description' => pSQL($description)], "id_psreassurance = $reassurance");
 }
+// The installer had no shop to name: it wrote addresses of a server called "modules".
+$db->execute('UPDATE ' . _DB_PREFIX_ . "psreassurance SET icon = REPLACE(icon, '//modules/', '/modules/')");
 Configuration::updateGlobalValue('PSR_ICON_COLOR', $org['colours']['secondary']);
 Configuration::updateGlobalValue('PSR_TEXT_COLOR', '#000000');
 
