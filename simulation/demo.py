@@ -53,7 +53,7 @@ STEPS = (
     N_("preflight"),
     N_("plan"),
     N_("prepare and prove"),
-    N_("open"),
+    N_("open the seats"),
     N_("candidates at work"),
     N_("close"),
     N_("seal"),
@@ -217,7 +217,7 @@ class Demonstration:
             )
         with timed("prepare and prove", site):
             self.e5b("wave", "prepare", wave)
-        with timed("open", site):
+        with timed("open the seats", site):
             self.e5b("wave", "open", wave)
         with timed("candidates at work", site):
             works = self._work(centre, site, seats, candidates)
@@ -319,7 +319,7 @@ class Demonstration:
         archive = min(folder.glob("*.tar.gz"))
         programs = Path(sys.executable).parent
         out.print(Text("\n" + _("Where to look next"), style="bold"))
-        for what, how in (
+        for what, *how in (
             (_("The evidence of each seat"), str(folder)),
             (
                 _("Check one with tar and sha256sum alone"),
@@ -328,12 +328,14 @@ class Demonstration:
             (
                 _("Type the commands yourself"),
                 f'export PATH="{programs}:$PATH" E5B_CENTRE="{self.file.absolute()}"',
+                f"e5b wave status {wave}",
+                f"e5b journal show --wave {wave}",
             ),
-            (_("Then for instance"), f"e5b wave status {wave}"),
-            ("", f"e5b journal show --wave {wave}"),
-            (_("The documentation"), "README.md, docs/"),
+            (_("The documentation"), "README.md", "docs/"),
         ):
-            out.print(Text(f"  {what}: " if what else "  ") + Text(how, style="cyan"), soft_wrap=True)
+            out.print(Text(f"  {what}"))
+            for line in how:
+                out.print(Text(f"    {line}", style="cyan"), soft_wrap=True)
 
     def _proved(self, wave: str) -> int:
         """How many seats the journal says were proved at the reset of *wave*."""
@@ -384,16 +386,20 @@ def at_once(items: Sequence[T], work: Callable[[T], R], title: str) -> list[R]:
 
 def clear_engine(centre: Centre) -> None:
     """Remove the centre's environments, its gateway with the walls around them, and its network; nothing else."""
-    client = connect()
-    own = {"label": f"{naming.CENTRE}={centre.settings.centre.id}"}
-    for container in client.containers.list(all=True, filters=own):
-        if container.labels.get(naming.ROLE) != naming.ROLE_GATEWAY:
-            # One after the other: Docker 20.10 may lock up for good when two leave one network at the same time
-            # (moby/libnetwork pull request 2679).
-            container.remove(force=True, v=True)
-    centre.gateway.remove()
-    for network in client.networks.list(filters=own):
-        network.remove()
+    gateway = naming.gateway_name(centre.settings.centre.id)
+    environments = [name for name in centre.engine.observe() if name != gateway]
+    progress = RichProgress(out)
+    progress.begin(_("Removing what the demonstration started"), len(environments))
+    try:
+        for name in environments:
+            centre.engine.remove(name)
+            progress.step(name)
+        centre.gateway.remove()
+        own = {"label": f"{naming.CENTRE}={centre.settings.centre.id}"}
+        for network in connect().networks.list(filters=own):
+            network.remove()
+    finally:
+        progress.end()
 
 
 @contextlib.contextmanager
@@ -445,7 +451,7 @@ def run(folder: Path, seats: int, wanted: str, keep: bool) -> None:
         with demonstration.timings.of("journal"):
             demonstration.e5b("journal", "verify")
         if not keep:
-            out.print(Text("\n" + _("Removing what the demonstration started…"), style="bold cyan"))
+            out.print()
             with demonstration.timings.of("clear away"):
                 clear_engine(centre)
         demonstration.conclude(waves, works)
