@@ -333,19 +333,32 @@ class DockerEngine:
     def commit(self, name: str, tag: str, labels: Mapping[str, str]) -> LayerFacts:
         found = self._owned(name)
         all_labels = {**labels, naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_EVIDENCE}
-        previous = self.image(tag)
+        previous = self._evidence(tag)
         made = self._client.api.commit(
             found["Id"],
             repository=tag.partition(":")[0],
             tag=tag.partition(":")[2],
             changes=[f"LABEL {key}={json.dumps(value)}" for key, value in all_labels.items()],
         )
-        if previous is not None and previous.id != made["Id"]:
+        if previous is not None and previous != made["Id"]:
             # What an interrupted attempt left under this tag has just lost its name.
             with contextlib.suppress(APIError):
-                self._client.api.remove_image(previous.id)
+                self._client.api.remove_image(previous)
         size = self._client.api.inspect_image(made["Id"])["Size"]
         return LayerFacts(made["Id"], tag, size - self._client.api.inspect_image(found["Image"])["Size"])
+
+    def _evidence(self, tag: str) -> str | None:
+        """The id of the image that has *tag*. Raises Conflict when it is not ours."""
+        try:
+            found = self._client.api.inspect_image(tag)
+        except NotFound:
+            return None
+        if (found["Config"].get("Labels") or {}).get(naming.CENTRE) != self._centre:
+            raise Conflict(
+                _("An image named {name} exists and is not ours; it was not touched.").format(name=tag),
+                hint=_("Its owner must rename or remove it; then run the command again."),
+            )
+        return str(found["Id"])
 
     def export(self, name: str) -> Iterator[bytes]:
         try:

@@ -310,7 +310,7 @@ class HaproxyGateway:
                 hint=_("Run the same command again."),
                 details=[
                     _("seat {seat}: {state} {address}").format(
-                        seat=route.seat, state=route.state, address=route.address or ""
+                        seat=route.seat, state=_(route.state.value), address=route.address or ""
                     )
                     for route in shown
                     if route not in routes

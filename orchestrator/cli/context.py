@@ -54,7 +54,9 @@ class Context:
         refusal = Refused(_("Nothing was done."), hint=_("Add --yes to do it without being asked."))
         if self.as_json or not sys.stdin.isatty():
             raise refusal
-        if not click.confirm(question, default=False, err=True):
+        yes, no = _("yes"), _("no")
+        answer = click.prompt(f"{question} [{yes}/{no}]", default=no, show_default=False, err=True)
+        if answer.strip().lower() not in {yes, yes[0]}:
             raise refusal
 
 

@@ -46,6 +46,8 @@ def verify_command(context: Context) -> None:
         if last is None:
             out.print(_("The journal is empty."))
         else:
-            out.print(_("{lines} lines, the chain holds. Last: {hash}").format(lines=last.number, hash=last.hash))
+            sentence = _("{lines} lines, the chain holds. Last: {hash}").format(lines=last.number, hash=last.hash)
+            # In one piece: people copy the digest.
+            out.print(sentence, soft_wrap=True)
 
     show(context.as_json, {"lines": last.number if last else 0, "hash": last.hash if last else None}, text)

@@ -23,13 +23,22 @@ def command(context: Context) -> None:
         signal.signal(number, lambda *_arguments: stop.set())
     centre = context.centre
 
+    words = {
+        "closed": _("closed"),
+        "sealed": _("sealed"),
+        "overflow": _("too much written: the site is frozen; seal and reset this seat"),
+        "over": _("time is over at seat {seat}"),
+    }
+
     def tell(about: str, what: str) -> None:
         moment = centre.clock.now()
         if context.as_json:
             sys.stdout.write(json.dumps(plain({"at": moment, "about": about, "event": what})) + "\n")
             sys.stdout.flush()
         else:
-            out.print(f"{moment.astimezone().strftime('%H:%M:%S')} {about}: {what}", markup=False)
+            event, _space, seat = what.partition(" ")
+            said = words[event].format(seat=seat) if event in words else what
+            out.print(f"{moment.astimezone().strftime('%H:%M:%S')} {about}: {said}", markup=False)
 
     def report(error: E5BError) -> None:
         show_error(error, context.as_json)

@@ -41,7 +41,7 @@ def group() -> None: ...
     help=_("A file of lines `seat;candidate`, as a spreadsheet saves it."),
 )
 @click.option("--candidate", "pairs", multiple=True, metavar="SEAT=NUMBER", help=_("One candidate; may be repeated."))
-@click.option("--minutes", default=40.0, show_default=True, help=_("A candidate's time."))
+@click.option("--minutes", default=40.0, show_default=True, help=_("A candidate's time, in minutes."))
 @json_option
 @pass_context
 def plan_command(
@@ -235,6 +235,11 @@ def status_command(context: Context, wave: str | None) -> None:
             Text(shown.reason or "", style="italic"),
         )
         show_seats(status.seats)
+        if status.account is not None:
+            out.print(
+                _("Candidates log in at {admin} as {login} with the password {password}").format(**status.account),
+                markup=False,
+            )
         out.print(status.next_step)
 
     show(context.as_json, status, text)

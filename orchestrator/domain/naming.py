@@ -51,9 +51,9 @@ def bridge_name(centre: str) -> str:
     return name if len(name) <= 15 else "e5b-" + hashlib.sha256(centre.encode()).hexdigest()[:11]
 
 
-def evidence_tag(wave: str, seat: int, attempt: int) -> str:
-    """Image tag of a sealed environment's layer."""
-    return f"e5b-evidence:{wave}-{seat:02d}-{attempt}"
+def evidence_tag(centre: str, wave: str, seat: int, attempt: int) -> str:
+    """Image name of a sealed environment's layer: ``e5b-evidence/0750001a:2027-05-11-am-salle-101-v1-07-1``."""
+    return f"e5b-evidence/{centre}:{wave}-{seat:02d}-{attempt}"
 
 
 def seat_host(seat: int, domain: str) -> str:

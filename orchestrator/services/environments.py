@@ -14,6 +14,7 @@ from orchestrator.errors import E5BError, EngineUnavailable, EnvironmentFailed, 
 from orchestrator.i18n import _, ngettext
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
+from orchestrator.services.evidence import has_evidence, is_waived
 
 READY_TIMEOUT = 120.0
 """Seconds. Twenty cold sites on two slow processors stay well below it."""
@@ -166,12 +167,19 @@ def in_parallel(
 
 
 def remove(centre: Centre, environments: Sequence[Environment], title: str) -> list[str]:
-    """Remove retired environments and record that they are gone; the faults of those that could not be."""
+    """Remove retired environments and record that they are gone; the faults of those that could not be.
+
+    All wiping of work happens here: evidence is read once more, since an interrupted command may have left the
+    environment behind long ago. One whose evidence does not hold stays.
+    """
 
     def take_away(environment: Environment) -> str:
         # A container that is not ours under that name is somebody's business: ours is gone all the same.
         observed = centre.engine.observe([environment.name]).get(environment.name)
         if observed is not None and observed.ours:
+            safe = not environment.touched or is_waived(centre, environment) or has_evidence(centre, environment, None)
+            if not safe:
+                return _("its evidence does not hold: it was not removed")
             centre.engine.remove(environment.name)
         return PROVED
 

@@ -68,7 +68,7 @@ def _begin(centre: Centre, wave: Wave, leave_out: Collection[int]) -> Wave:
             faults.append(_("seat {seat:02d}: its environment has stopped").format(seat=place.seat))
     if faults:
         raise NotProved(
-            _("Wave {wave} is not wholly proved: it stays closed.").format(wave=wave.id),
+            _("Wave {wave} is not wholly proved: it was not opened.").format(wave=wave.id),
             hint=_("Prepare again (`e5b wave prepare`), or open without these seats (--leave-out)."),
             details=faults,
         )

@@ -18,7 +18,7 @@ from orchestrator.services.environments import (
     reference_fingerprint,
     remove,
 )
-from orchestrator.services.seal import has_evidence
+from orchestrator.services.evidence import has_evidence, is_waived
 
 DISK_PER_SEAT = 192 * 2**20
 """Bytes. What one seat's environment, its evidence layer and its archive take together for ordinary work."""
@@ -190,9 +190,8 @@ def _accounted_for(centre: Centre, environment: Environment) -> bool:
     """Whether what a candidate did in it may be wiped: it is sealed, or its evidence was waived."""
     wave = centre.store.wave(environment.wave or "")
     place = wave.place(environment.seat) if wave is not None else None
-    if place is not None and place.environment == environment.name and place.waived is not None:
-        return True
-    return has_evidence(centre, environment, place.closed_at if place is not None else None)
+    since = place.closed_at if place is not None else None
+    return is_waived(centre, environment) or has_evidence(centre, environment, since)
 
 
 def _usable(centre: Centre, environment: Environment, wave: Wave) -> bool:

@@ -19,8 +19,9 @@ from orchestrator.services.environments import (
     reference_fingerprint,
     remove,
 )
+from orchestrator.services.evidence import has_evidence
 from orchestrator.services.prepare import Report, SeatResult
-from orchestrator.services.seal import has_evidence, seal_environment
+from orchestrator.services.seal import seal_environment
 
 
 def reset(centre: Centre, wave_id: str) -> Report:
@@ -98,8 +99,9 @@ def renew(
 
     An environment that nobody touched and that is still equal to the reference stays. *touched* says that a
     candidate goes on working in the new one at once. Until the wave is sealed its places follow the new ones; after
-    that they remain the record of where the candidates worked. The caller holds the room's lock and has seen to the
-    evidence, or gives *seal_first*, which is called when a new environment is proved and before the switch.
+    that, and where evidence was waived, they remain the record of where the candidates worked. The caller holds the
+    room's lock and has seen to the evidence, or gives *seal_first*, which is called when a new environment is proved
+    and before the switch.
     """
     site, image = wave.site, wave.image
     check_image(centre, site, image)
@@ -125,7 +127,9 @@ def renew(
     leaving = [replace(old[item.seat], role=EnvironmentRole.RETIRED) for item in switched]
     names = {} if wave.state is WaveState.SEALED else {item.seat: item.name for item in switched}
     places = tuple(
-        replace(place, environment=names[place.seat], proof=PROVED) if place.seat in names else place
+        replace(place, environment=names[place.seat], proof=PROVED)
+        if place.seat in names and place.waived is None
+        else place
         for place in wave.places
     )
     centre.store.save(

@@ -3,16 +3,16 @@
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from orchestrator.domain import naming
 from orchestrator.domain.exam import PROVED, Environment, Evidence, Place, Wave
 from orchestrator.domain.lifecycle import Action
-from orchestrator.errors import E5BError, EnvironmentFailed, NotFound
+from orchestrator.errors import EnvironmentFailed, NotFound
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import READY_TIMEOUT, in_parallel
+from orchestrator.services.evidence import has_evidence
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,6 @@ class SealReport:
     evidence: tuple[Evidence, ...]
     faults: dict[int, str]
     seconds: float
-
-
-def has_evidence(centre: Centre, environment: Environment, since: datetime | None) -> bool:
-    """Whether the environment's end state is sealed and its archive holds, read now.
-
-    *since* is when its candidate could work in it no longer: what was sealed before that (a seat's reset that was
-    not completed) is not its end state.
-    """
-    found = [
-        item
-        for item in centre.store.evidence()
-        if item.environment == environment.name and (since is None or item.sealed_at >= since)
-    ]
-    if not found:
-        return False
-    latest = max(found, key=lambda item: item.attempt)
-    try:
-        centre.sealing.verify(latest.archive, latest.sha256)
-    except E5BError:
-        return False
-    return True
 
 
 def seal(centre: Centre, wave_id: str, *, waive: tuple[int, str] | None = None) -> SealReport:
@@ -119,7 +98,7 @@ def seal_environment(
         )
         layer = centre.engine.commit(
             environment.name,
-            naming.evidence_tag(wave.id, place.seat, attempt),
+            naming.evidence_tag(centre.settings.centre.id, wave.id, place.seat, attempt),
             {naming.WAVE: wave.id, naming.SEAT: str(place.seat), naming.CANDIDATE: place.candidate},
         )
         site = centre.engine.describe(environment.name)

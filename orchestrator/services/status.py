@@ -1,11 +1,14 @@
 """What a wave and its seats are like now: stored state and what the engine and the gateway show."""
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.domain.exam import Evidence, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS
 from orchestrator.domain.routes import RouteState
+from orchestrator.errors import EnvironmentFailed
 from orchestrator.services.centre import Centre, next_step
 
 
@@ -28,9 +31,13 @@ class SeatStatus:
 
 @dataclass(frozen=True)
 class WaveStatus:
+    """*account* is what the image describes: the candidate's ``login``, ``password`` and the ``admin`` path; None while
+    no environment runs."""
+
     wave: Wave
     seats: tuple[SeatStatus, ...]
     next_step: str
+    account: Mapping[str, str] | None
 
 
 def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
@@ -53,7 +60,19 @@ def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
         )
         for place in wave.places
     )
-    return WaveStatus(wave, seats, next_step(wave))
+    return WaveStatus(wave, seats, next_step(wave), _account(centre, wave))
+
+
+def _account(centre: Centre, wave: Wave) -> dict[str, str] | None:
+    observed = centre.engine.observe()
+    for place in wave.places:
+        seen = observed.get(place.environment or "")
+        if seen is not None and seen.ours and seen.running:
+            # A site that cannot say it now is no reason to hide the state of the others.
+            with contextlib.suppress(EnvironmentFailed):
+                described = centre.engine.describe(seen.name)
+                return {key: str(described[key]) for key in ("admin", "login", "password")}
+    return None
 
 
 def seats_status(centre: Centre) -> list[SeatStatus]:

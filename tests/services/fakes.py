@@ -80,7 +80,8 @@ class Archive:
 
 @dataclass
 class World:
-    """*wiped* is the work that was removed with its container; *defective* are seats whose new environments are born
+    """*wiped* are the containers that were removed, *lost* those of them whose work was in no evidence that held at
+    that moment; *defective* are seats whose new environments are born
     with an altered file, *unready* those whose site never serves; *faults* maps (method, container's name) to the
     error that it raises."""
 
@@ -94,6 +95,7 @@ class World:
     memory: int = 16 * 10**9
     cpus: int = 8
     wiped: list[Container] = field(default_factory=list)
+    lost: list[Container] = field(default_factory=list)
     defective: set[int] = field(default_factory=set)
     unready: set[int] = field(default_factory=set)
     faults: dict[tuple[str, str], Exception] = field(default_factory=dict)
@@ -391,8 +393,16 @@ class MemoryEngine:
         if name not in self._world.containers:
             return
         removed = self._ours(name)
+        whole = b"".join(piece.encode() + b"\n" for piece in removed.work)
+        sealed = [
+            archive
+            for archive in self._world.archives.values()
+            if archive.manifest["environment"] == name and archive.content == whole and not archive.damaged
+        ]
         del self._world.containers[name]
         self._world.wiped.append(removed)
+        if removed.work and not sealed:
+            self._world.lost.append(removed)
 
     def ready(self, name: str, timeout: float) -> None:
         self._call("ready", name)
@@ -414,7 +424,7 @@ class MemoryEngine:
 
     def describe(self, name: str) -> dict[str, Any]:
         self._call("describe", name)
-        return {"site": "wordpress", "version": "6.8", "login": "candidat", "password": "not for the jury"}
+        return {"site": "wordpress", "version": "6.8", "admin": "/", "login": "candidat", "password": "not for the jury"}
 
     def quiesce(self, name: str) -> None:
         self._call("quiesce", name)
@@ -460,20 +470,11 @@ def fingerprint(container: Container) -> Fingerprint:
 def violations(centre: Centre, world: World) -> list[str]:
     """What must never be so, whatever was killed and when."""
     found: list[str] = []
-    evidence = centre.store.evidence()
     environments = centre.store.environments()
     waived = {place.environment for wave in centre.store.waves() for place in wave.places if place.waived is not None}
-    for container in world.wiped:
-        kept = [
-            world.archives[item.archive].content
-            for item in evidence
-            if item.environment == container.name and item.archive in world.archives
-        ]
-        whole = b"".join(piece.encode() + b"\n" for piece in container.work)
-        if container.work and whole not in kept and container.name not in waived:
-            found.append(f"{container.name} was wiped and its work {container.work} is in no evidence")
-        if not container.ours:
-            found.append(f"{container.name} was not ours and was removed")
+    for container in world.lost:
+        if container.name not in waived:
+            found.append(f"{container.name} was wiped and its work {container.work} was in no evidence that held")
     living = [item for item in environments if item.role is not EnvironmentRole.GONE]
     addresses = [item.address for item in living]
     if len(addresses) != len(set(addresses)):

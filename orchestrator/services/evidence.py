@@ -1,0 +1,35 @@
+"""Whether a candidate's work is in safety: the question before anything is wiped."""
+
+from datetime import datetime
+
+from orchestrator.domain.exam import Environment
+from orchestrator.errors import E5BError
+from orchestrator.services.centre import Centre
+
+
+def has_evidence(centre: Centre, environment: Environment, since: datetime | None) -> bool:
+    """Whether the environment's end state is sealed and its archive holds, read now.
+
+    *since* is when its candidate could work in it no longer: what was sealed before that (a seat's reset that was
+    not completed) is not its end state.
+    """
+    found = [
+        item
+        for item in centre.store.evidence()
+        if item.environment == environment.name and (since is None or item.sealed_at >= since)
+    ]
+    if not found:
+        return False
+    latest = max(found, key=lambda item: item.attempt)
+    try:
+        centre.sealing.verify(latest.archive, latest.sha256)
+    except E5BError:
+        return False
+    return True
+
+
+def is_waived(centre: Centre, environment: Environment) -> bool:
+    """Whether a person typed out that this environment needs no evidence."""
+    wave = centre.store.wave(environment.wave) if environment.wave is not None else None
+    place = wave.place(environment.seat) if wave is not None else None
+    return place is not None and place.environment == environment.name and place.waived is not None
