@@ -144,12 +144,14 @@ def disk_without_waiting() -> Iterator[None]:
         connection.execute("PRAGMA synchronous = OFF")
 
     def create_engine(*args: Any, **kwargs: Any) -> sqlalchemy.Engine:
-        engine = sqlalchemy.create_engine(*args, **kwargs)
         # Each command of a test opens the store anew: its statements are compiled once for all of them.
-        engine._compiled_cache = compiled
+        engine = sqlalchemy.create_engine(*args, **kwargs)
+        engine._compiled_cache, engine.dialect = first._compiled_cache, first.dialect
         return engine
 
-    durable, compiled = store._configure, sqlalchemy.util.LRUCache(500)
+    durable, first = store._configure, sqlalchemy.create_engine("sqlite://")
+    with first.connect():  # which makes the dialect ready
+        pass
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_configure", configure)
         patch.setattr(store, "create_engine", create_engine)

@@ -424,7 +424,13 @@ class MemoryEngine:
 
     def describe(self, name: str) -> dict[str, Any]:
         self._call("describe", name)
-        return {"site": "wordpress", "version": "6.8", "admin": "/", "login": "candidat", "password": "not for the jury"}
+        return {
+            "site": "wordpress",
+            "version": "6.8",
+            "admin": "/",
+            "login": "candidat",
+            "password": "not for the jury",
+        }
 
     def quiesce(self, name: str) -> None:
         self._call("quiesce", name)
