@@ -1,5 +1,6 @@
 """A real centre on the real engine: its own id, subnet and ports, removed with all that it made."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -16,6 +17,11 @@ import docker
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+
+from orchestrator import wiring
+from orchestrator.cli.output import NoProgress
+from orchestrator.errors import E5BError
+from orchestrator.settings import load
 
 SITES = ("wordpress", "prestashop")
 
@@ -110,6 +116,12 @@ class RealCentre:
         return dict(json.loads(text))
 
     def remove(self) -> None:
+        # The gateway also takes the host's walls for this centre down, once nothing stands behind them.
+        environments = [item for item in self.containers() if item.labels.get("fr.e5b.role") != "gateway"]
+        for container in environments:
+            container.remove(force=True, v=True)
+        with contextlib.suppress(E5BError):
+            wiring.centre(load(self.folder / "centre.toml"), NoProgress()).gateway.remove()
         for container in self.containers():
             container.remove(force=True, v=True)
         for network in self.client.networks.list(filters={"label": f"fr.e5b.centre={self.id}"}):

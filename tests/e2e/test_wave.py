@@ -6,8 +6,8 @@ import tarfile
 from collections.abc import Callable
 
 import pytest
-from simulation import candidate_for
 
+from simulation import candidate_for
 from tests.e2e.conftest import RealCentre, eventually
 
 SITE_TEXT = {"wordpress": "Clos Verdier", "prestashop": "Clos Verdier"}
