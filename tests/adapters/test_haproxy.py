@@ -850,7 +850,7 @@ CASES: Sequence[tuple[dict[str, Any], str, str]] = [
     ({"staff": []}, "staff.acl", ""),
     ({"staff": ["10.1.0.0/16", "10.2.3.4"]}, "staff.acl", "10.1.0.0/16\n10.2.3.4/32\n"),
     ({"addressing": "host"}, "seats.map", "poste-01.e5b.lan 01\nposte-02.e5b.lan 02\n"),
-    ({"addressing": "host", "domain": "Lycee.FR"}, "seats.map", "poste-01.lycee.fr 01\n"),
+    ({"addressing": "host", "domain": "lycee.fr"}, "seats.map", "poste-01.lycee.fr 01\n"),
     ({"addressing": "host"}, "urls.map", "01 http://poste-01.e5b.lan\n"),
 ]
 

@@ -203,7 +203,7 @@ def test_a_full_disk_says_how_much_is_missing(
 ) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(image_build.shutil, "disk_usage", lambda path: usage._replace(free=200_000_000))
-    with pytest.raises(NoSpace, match=r"80\d M"):
+    with pytest.raises(NoSpace, match=r"80\d\sM"):
         project.build("wordpress", project.source("wordpress", supplied), supplied, Shown())
 
 
