@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from simulation import candidate_for
-
 from tests.e2e.conftest import RealCentre
 
 
