@@ -40,18 +40,15 @@ _SLIM = (
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Where Debian's packages come from."""
+    """Where Debian's packages come from; without *main*, from where mmdebstrap itself takes them."""
 
-    main: str = "http://deb.debian.org/debian"
-    updates: str = "http://deb.debian.org/debian"
-    security: str = "http://deb.debian.org/debian-security"
+    main: str | None = None
+    updates: str | None = None
+    security: str | None = None
 
     def sources(self, suite: str) -> list[str]:
-        return [
-            f"deb {self.main} {suite} main",
-            f"deb {self.updates} {suite}-updates main",
-            f"deb {self.security} {suite}-security main",
-        ]
+        addresses = {suite: self.main, f"{suite}-updates": self.updates, f"{suite}-security": self.security}
+        return [f"deb {address} {name} main" for name, address in addresses.items() if address is not None]
 
 
 class BaseImageStore:
@@ -179,7 +176,7 @@ def bootstrap(suite: str, mirrors: Mirrors, archive: Path) -> None:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         faults = [line for line in lines if line.startswith("E:")] or lines[-1:]
         raise ImageUnusable(
-            _("Debian {suite} could not be made from {mirror}.").format(suite=suite, mirror=mirrors.main),
+            _("Debian {suite} could not be made from {mirror}.").format(suite=suite, mirror=mirrors.main or "Debian"),
             hint=_("Connect this machine to a registry or to a Debian mirror, then run the same command again."),
             details=faults[:5],
         )
@@ -205,7 +202,7 @@ def host_mirrors(root: Path = Path("/")) -> Mirrors:
     return Mirrors(
         main=main,
         updates=found.get(f"{suite}-updates", main),
-        security=found.get(f"{suite}-security", Mirrors.security),
+        security=found.get(f"{suite}-security"),
     )
 
 

@@ -106,11 +106,12 @@ def test_the_mirrors_are_those_of_the_machine(host: str, tmp_path: Path) -> None
 
 
 def test_all_three_suites_are_used() -> None:
-    assert OFFICIAL.sources("trixie") == [
-        "deb http://deb.debian.org/debian trixie main",
-        "deb http://deb.debian.org/debian trixie-updates main",
-        "deb http://deb.debian.org/debian-security trixie-security main",
+    assert Mirrors("http://a.example", "http://b.example", "http://c.example").sources("trixie") == [
+        "deb http://a.example trixie main",
+        "deb http://b.example trixie-updates main",
+        "deb http://c.example trixie-security main",
     ]
+    assert OFFICIAL.sources("trixie") == [], "mmdebstrap then takes all three from Debian's own address"
 
 
 @pytest.fixture
