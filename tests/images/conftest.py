@@ -171,17 +171,24 @@ def network(engine: docker.DockerClient) -> Iterator[str]:
     made.remove()
 
 
+def site_image(engine: docker.DockerClient, site: str) -> str | None:
+    """The image under test: the one that is named, or the site's current one, as the product itself finds it.
+
+    Never by label: what was committed from an environment (evidence, restore points) carries the image's labels.
+    """
+    name = os.environ.get(f"E5B_TEST_{site.upper()}_IMAGE", f"e5b/{site}:current")
+    try:
+        return str(engine.images.get(name).id)
+    except docker.errors.ImageNotFound:
+        return None
+
+
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient, site_name: str) -> str:
-    """The image under test: the one that is named, or the newest of the site."""
-    variable = f"E5B_TEST_{site_name.upper()}_IMAGE"
-    if named := os.environ.get(variable):
-        return str(engine.images.get(named).id)
-    # By name too: what was committed from an environment (evidence, restore points) carries the image's labels.
-    found = engine.images.list(name=f"e5b/{site_name}", filters={"label": f"fr.e5b.site={site_name}"})
-    if not found:
-        pytest.fail(f"no image of the site {site_name} on this machine: build it, or name one in {variable}")
-    return str(max(found, key=lambda image: image.attrs["Created"]).id)
+    found = site_image(engine, site_name)
+    if found is None:
+        pytest.fail(f"no image of the site {site_name} on this machine: run `e5b setup`")
+    return found
 
 
 Start = Callable[..., Environment]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import time
 from html.parser import HTMLParser
@@ -18,7 +17,7 @@ import docker
 import pytest
 import requests
 
-from .conftest import Browser, Environment, archive
+from .conftest import Browser, Environment, archive, site_image
 from .contract import ContractChecks, differing, refused
 
 PRICE = "product[pricing][retail_price][price_tax_excluded]"
@@ -31,16 +30,14 @@ def site_name() -> str:
 
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient, site_name: str) -> str:
-    """The image under test: the one that is named, or the newest of the site; none is no failure."""
-    if named := os.environ.get("E5B_TEST_PRESTASHOP_IMAGE"):
-        return str(engine.images.get(named).id)
-    found = engine.images.list(filters={"label": f"fr.e5b.site={site_name}"})
-    if not found:
+    """No image is no failure here."""
+    found = site_image(engine, site_name)
+    if found is None:
         pytest.skip(
             "NOT TESTED: PrestaShop. No image of it is on this machine; give the official release "
-            "(prestashop_8.1.2.zip) in E5B_PRESTASHOP_ARCHIVE and build the images"
+            "(prestashop_8.1.2.zip) in E5B_PRESTASHOP_ARCHIVE and run `e5b setup`"
         )
-    return str(max(found, key=lambda image: image.attrs["Created"]).id)
+    return found
 
 
 class Fields(HTMLParser):
