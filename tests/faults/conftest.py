@@ -1,0 +1,182 @@
+"""A centre on a machine of its own, whose engine, disks and power the tests take away."""
+
+import contextlib
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import psutil
+import pytest
+import requests
+
+from simulation import Candidate, NotAsExpected, candidate_for
+from tests.e2e.conftest import RealCentre, client, has_image
+from tests.faults.machine import STATE_DISK, Machine, Process, until
+
+__all__ = ["client"]
+
+PICTURE = re.compile(r'src="([^"]*/article-[^"]*\.png)"')
+
+
+class FaultyCentre(RealCentre):
+    """A centre on *machine*. ``saved`` has, for each seat, what the site told its candidate is saved: address of a
+    page -> its title."""
+
+    def __init__(self, machine: Machine, folder: Path, seats: int, *init: str) -> None:
+        self.machine = machine
+        self.state = STATE_DISK / folder.name
+        self.clock: Process | None = None
+        self.saved: dict[int, dict[str, str]] = {seat: {} for seat in range(1, seats + 1)}
+        super().__init__(folder, machine.client, seats, "--state", str(self.state), *init)
+
+    def start(self, *arguments: str) -> Process:
+        return self.machine.start(sys.executable, "-m", "orchestrator", *arguments, cwd=self.folder, env=self.env)
+
+    def get(self, seat: int, path: str = "/", address: str | None = None, **options: Any) -> requests.Response:
+        with self.machine.network():
+            return super().get(seat, path, address, **options)
+
+    def answers(self, seat: int) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return self.get(seat).status_code == 200
+        return False
+
+    def until_served(self, *seats: int, within: float = 60) -> None:
+        for seat in seats or self.saved:
+            until(lambda seat=seat: self.answers(seat), within, f"seat {seat} serves nothing")
+
+    def processes(self, seat: int) -> list[psutil.Process]:
+        return self.machine.processes(self.container(seat).id)
+
+    # The controller
+
+    def serve(self) -> None:
+        """``e5b serve`` runs."""
+        self.clock = self.start("serve", "--json")
+        # What it says is read as it comes: a full pipe would stop it.
+        self.said: list[dict[str, Any]] = []
+        for stream in (self.clock.stdout, self.clock.stderr):
+            threading.Thread(target=self._listen, args=(stream,), daemon=True).start()
+        until(lambda: bool(self.said), 60, "e5b serve says nothing")
+
+    def _listen(self, stream: Any) -> None:
+        for line in stream:
+            with contextlib.suppress(ValueError):
+                self.said.append(json.loads(line))
+
+    def stop_serving(self) -> None:
+        if self.clock is not None:
+            self.clock.terminate()
+            self.clock.wait(60)
+            self.clock = None
+
+    # The candidates
+
+    def candidate(self, seat: int) -> Candidate:
+        """The seat's candidate, logged in."""
+        account = self.account(seat)
+        candidate = candidate_for(
+            account["site"], self.url(seat), account["login"], account["password"], self.address(seat)
+        )
+        with self.machine.network():
+            candidate.log_in()
+        return candidate
+
+    def save_page(self, seat: int, title: str) -> None:
+        """The seat's candidate saves a page through the administration of their site."""
+        candidate = self.candidate(seat)
+        with self.machine.network():
+            self.saved[seat][candidate.publish(title)] = title
+
+    def plant(self, seat: int, name: str, php: str) -> None:
+        """The seat's candidate puts a program of their own on their site: ``/name``."""
+        container = self.container(seat)
+        write = ["sh", "-c", 'printf "<?php %s" "$1" >"/var/www/site/$0"', name, php]
+        assert container.exec_run(write).exit_code == 0
+
+    @contextlib.contextmanager
+    def flooding(self, seat: int, path: str, clients: int) -> Iterator[None]:
+        """*clients* ask for *path* at the seat's own site, again and again, from the seat."""
+        over = threading.Event()
+
+        def work() -> None:
+            with self.machine.network(), self.session(self.address(seat)) as session:
+                while not over.is_set():
+                    with contextlib.suppress(requests.RequestException):
+                        session.get(self.url(seat) + path, timeout=2)
+
+        threads = [threading.Thread(target=work) for _client in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(30)
+
+    @contextlib.contextmanager
+    def saving(self, *seats: int) -> Iterator[None]:
+        """Candidates save one page after another, whatever happens to them; what they are told is saved is
+        kept in ``saved``."""
+        over = threading.Event()
+
+        def work(seat: int, candidate: Candidate) -> None:
+            number = 0
+            with self.machine.network():
+                while not over.is_set():
+                    number += 1
+                    title = f"Page {seat} {len(self.saved[seat])} {number}"
+                    with contextlib.suppress(NotAsExpected):
+                        self.saved[seat][candidate.publish(title)] = title
+
+        threads = [threading.Thread(target=work, args=(seat, self.candidate(seat))) for seat in seats]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(120)
+
+    def check_saved(self, *seats: int) -> None:
+        """Every page that a candidate was told is saved is there for visitors."""
+        for seat in seats or self.saved:
+            for address, title in self.saved[seat].items():
+                page = self.get(seat, address.removeprefix(self.url(seat)))
+                assert title in page.text, f"seat {seat} lost “{title}”: {address} answers {page.status_code}"
+                for picture in PICTURE.findall(page.text):
+                    content = self.get(seat, picture.removeprefix(self.url(seat))).content
+                    assert content.startswith(b"\x89PNG"), f"seat {seat} lost the picture {picture} of “{title}”"
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory, client: docker.DockerClient) -> Iterator[Machine]:
+    """Without one these tests fail, they are not skipped."""
+    made = Machine(tmp_path_factory.mktemp("machine"))
+    try:
+        made.boot()
+        assert has_image(client, "wordpress"), "no image e5b/wordpress:current: run `e5b setup`"
+        for image in ("wordpress", "gateway"):
+            made.load(client, f"e5b/{image}:current")
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def wave(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyCentre]:
+    """A wave of three candidates at work under ``e5b serve``, that all faults come over."""
+    centre = FaultyCentre(machine, tmp_path_factory.mktemp("wave"), 3)
+    centre.plan()
+    centre.e5b("wave", "prepare")
+    centre.e5b("wave", "open")
+    centre.serve()
+    yield centre
+    centre.stop_serving()

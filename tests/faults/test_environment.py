@@ -1,0 +1,46 @@
+"""One environment of an open wave meets with a fault: it comes back by itself, with every page that was saved."""
+
+from tests.faults.conftest import FaultyCentre
+from tests.faults.machine import until
+
+
+def test_a_container_is_killed(wave: FaultyCentre) -> None:
+    wave.save_page(1, "Before the container was killed")
+    wave.container(1).kill()
+    wave.until_served(1)
+    wave.check_saved()
+
+
+def test_all_its_processes_are_killed_in_the_middle_of_saving(wave: FaultyCentre) -> None:
+    with wave.saving(1):
+        until(lambda: len(wave.saved[1]) >= 3, 60, "no page is saved")
+        for process in wave.processes(1):
+            process.kill()
+        wave.until_served(1)
+        known = len(wave.saved[1])
+        until(lambda: len(wave.saved[1]) > known, 60, "no page is saved any more")
+    wave.check_saved()
+
+
+def test_its_database_is_killed_in_the_middle_of_saving(wave: FaultyCentre) -> None:
+    with wave.saving(2):
+        until(lambda: len(wave.saved[2]) >= 2, 60, "no page is saved")
+        for _kill in range(3):
+            for process in wave.processes(2):
+                if process.name() == "mariadbd":
+                    process.kill()
+            known = len(wave.saved[2])
+            until(lambda known=known: len(wave.saved[2]) > known, 60, "no page is saved any more")
+    wave.check_saved()
+
+
+def test_the_kernel_kills_what_takes_all_its_memory(wave: FaultyCentre) -> None:
+    wave.save_page(3, "Before the memory was eaten")
+    container = wave.container(3).id
+    before = wave.machine.memory_kills(container)
+    wave.plant(3, "eat.php", "ini_set('memory_limit', -1); for (;;) { $all[] = str_repeat('x', 1 << 20); }")
+    with wave.flooding(3, "/eat.php", 4):
+        until(lambda: wave.machine.memory_kills(container) >= before + 4, 60, "the kernel kills nothing")
+    wave.until_served(3)
+    wave.save_page(3, "After the memory was eaten")
+    wave.check_saved()
