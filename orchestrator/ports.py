@@ -3,20 +3,42 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from orchestrator.domain.exam import Environment, Evidence, Site, Wave
+from orchestrator.domain.exam import Alarm, Environment, Evidence, RestorePoint, Site, Wave
 from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route
 
 
+@dataclass(frozen=True)
+class Noted:
+    """A moment of the exam's clock, and whether the machine was started anew since."""
+
+    at: datetime
+    rebooted: bool
+
+
 class Clock(Protocol):
+    """The exam's clock. It does not follow a system clock that is set while candidates work."""
+
     def now(self) -> datetime:
         """The present as an aware UTC datetime."""
+
+    def follow(self) -> None:
+        """Show what the system's clock shows from now on. Only while no candidate's time runs."""
+
+    def note(self) -> None:
+        """Note that this moment was lived: where time goes on from, should the machine stop now."""
+
+    def noted(self) -> Noted | None:
+        """The last moment that was noted; None before the first."""
+
+    def drift(self) -> timedelta:
+        """How far the system's clock is ahead of this one."""
 
 
 class Progress(Protocol):
@@ -59,6 +81,16 @@ class LayerFacts:
     size: int
 
 
+@dataclass(frozen=True)
+class Life:
+    """A container's life, in the system clock's time: *started_at* of the present or last run, *ended_at* of the run
+    before (or the last, when it does not run). *state* as the engine calls it: ``running``, ``paused``, ``exited``…"""
+
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
 class Engine(Protocol):
     """The container engine, seen from a centre. All methods raise EngineUnavailable when it does not answer and
     EnvironmentFailed when an environment does not do what it is asked."""
@@ -74,11 +106,22 @@ class Engine(Protocol):
     def observe(self, names: Collection[str] = ()) -> dict[str, Observed]:
         """Every container of ours, and any container at all that has one of *names*."""
 
-    def create(self, environment: Environment) -> None:
-        """Create and start. An existing container of ours with that name and image is kept and started.
-        Raises Conflict when the name is somebody else's."""
+    def create(self, environment: Environment, *, gently: bool = False) -> None:
+        """Create and start, with the content of the environment's *layer* in it if it names one. An existing container
+        of ours with that name and image is kept and started. One that is made *gently* gets the processors only while
+        nobody else wants them. Raises Conflict when the name is somebody else's."""
 
     def start(self, name: str) -> None: ...
+
+    def prefer(self, name: str) -> None:
+        """Give one that was made gently its full share of the processors."""
+
+    def life(self, name: str) -> Life | None:
+        """When a container of ours was started and had ended before; None when there is none."""
+
+    def answers(self, environment: Environment) -> str | None:
+        """None when the site, its web server and its database answer within ANSWER_TIMEOUT seconds; otherwise what is
+        wrong."""
 
     def restart(self, name: str) -> None:
         """Stop cleanly (what does not end is killed) and start again; saved work stays."""
@@ -103,6 +146,16 @@ class Engine(Protocol):
 
     def commit(self, name: str, tag: str, labels: Mapping[str, str]) -> LayerFacts:
         """Make one image of the environment, in one layer above its image."""
+
+    def snapshot(self, name: str, tag: str, labels: Mapping[str, str], *, leave_frozen: bool = False) -> LayerFacts:
+        """The same in an instant: between two of its pages if one ends within a second, with all its processes frozen
+        while the layer is made. *leave_frozen*: until ``start``."""
+
+    def layers(self) -> dict[str, str]:
+        """The images that were made of environments of ours: tag -> id."""
+
+    def remove_layer(self, tag: str) -> None:
+        """Remove such an image; nothing when there is none. Raises Conflict when it is not ours."""
 
     def export(self, name: str) -> Iterator[bytes]:
         """The portable content of the environment: the tar that the contract's ``export`` writes."""
@@ -184,6 +237,10 @@ class Store(Protocol):
     def waves(self) -> list[Wave]: ...
     def environments(self) -> list[Environment]: ...
     def evidence(self, wave: str | None = None) -> list[Evidence]: ...
+    def points(self, wave: str | None = None) -> list[RestorePoint]: ...
+    def alarms(self) -> list[Alarm]:
+        """Those that are not over."""
+
     def reference(self, image: str) -> Fingerprint | None: ...
     def save(
         self,
@@ -191,6 +248,8 @@ class Store(Protocol):
         waves: Sequence[Wave] = (),
         environments: Sequence[Environment] = (),
         evidence: Sequence[Evidence] = (),
+        points: Sequence[RestorePoint] = (),
+        alarms: Sequence[Alarm] = (),
         references: Mapping[str, Fingerprint] | None = None,
     ) -> None: ...
     def journal(self, wave: str | None = None) -> list[JournalLine]: ...
@@ -199,9 +258,15 @@ class Store(Protocol):
 
 
 class Locks(Protocol):
-    def room(self, room: str, command: str) -> AbstractContextManager[None]:
+    def room(self, room: str, command: str, *, patient: bool = True) -> AbstractContextManager[None]:
         """Held while one command works on a room's waves; ends with the process, however it ends. Raises Busy
-        with who holds it."""
+        with who holds it, after a few seconds or, when not *patient*, at once."""
+
+    def supervisor(self) -> AbstractContextManager[None]:
+        """Held by the one process that supervises the centre. Raises Busy with who does."""
+
+    def supervised(self) -> bool:
+        """Whether a process supervises the centre now."""
 
     def centre(self) -> AbstractContextManager[None]:
         """Held while one command reads and changes what all rooms share: the environments' addresses, the gateway's
@@ -213,6 +278,9 @@ class Host(Protocol):
 
     def cpus(self) -> int: ...
     def memory_available(self) -> int: ...
+    def processor_load(self) -> float:
+        """Percent of all processors in use since the last call."""
+
     def disk_free(self, path: Path) -> int: ...
     def port_holder(self, address: str, port: int) -> str | None:
         """What listens there: a description, or None when the port is free."""

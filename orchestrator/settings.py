@@ -70,6 +70,30 @@ class Limits(_Section):
     )
 
 
+class RestorePoints(_Section):
+    interval_minutes: float = Field(
+        5, ge=0, le=60, description=N_("Minutes between two restore points of a seat while its wave is open; 0: none")
+    )
+    keep: int = Field(4, ge=1, le=20, description=N_("Scheduled restore points kept for each candidate"))
+    reserve_mb: int = Field(
+        4096, ge=0, description=N_("Free disk, in MB, below which no restore point is taken; the wave goes on")
+    )
+
+
+class Standbys(_Section):
+    most: int = Field(20, ge=0, description=N_("Environments held ready behind the seats at most; 0: none"))
+    memory_reserve_mb: int = Field(1024, ge=0, description=N_("Free memory, in MB, below which none is made"))
+    busy_percent: float = Field(
+        75, gt=0, le=100, description=N_("Use of the processors, in percent, above which none is made")
+    )
+
+
+class EvidenceSettings(_Section):
+    port: int = Field(
+        8099, ge=1, le=65535, description=N_("Port of `e5b evidence open`, for the staff's addresses alone")
+    )
+
+
 class Sites(_Section):
     wordpress: str = Field("e5b/wordpress:current", description=N_("Image of the WordPress site"))
     prestashop: str = Field("e5b/prestashop:current", description=N_("Image of the PrestaShop site"))
@@ -93,6 +117,9 @@ class Settings(_Section):
     gateway: GatewaySettings = GatewaySettings()
     network: NetworkSettings = NetworkSettings()
     limits: Limits = Limits()
+    restore_points: RestorePoints = RestorePoints()
+    standbys: Standbys = Standbys()
+    evidence: EvidenceSettings = EvidenceSettings()
     sites: Sites = Sites()
     rooms: tuple[Room, ...] = Field(min_length=1)
 
@@ -112,7 +139,8 @@ class Settings(_Section):
                     raise ValueError(_("address {address} is given to two seats").format(address=seat.address))
                 numbers.add(seat.number)
                 addresses.add(seat.address)
-        needed = 2 * len(numbers) + 4
+        # What serves, what is ready behind it, and what is being taken away.
+        needed = 3 * len(numbers) + 4
         if self.network.subnet.num_addresses < needed:
             raise ValueError(
                 _("the network {subnet} is too small: {needed} addresses are needed").format(
@@ -150,6 +178,10 @@ class Settings(_Section):
     @property
     def gateway_folder(self) -> Path:
         return self.centre.state / "gateway"
+
+    @property
+    def clock_file(self) -> Path:
+        return self.centre.state / "clock.json"
 
     @property
     def locks_folder(self) -> Path:

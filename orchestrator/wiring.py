@@ -1,31 +1,32 @@
 """The only place where adapters are constructed."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestrator.adapters.base_images import BaseImageStore
 from orchestrator.adapters.docker_engine import DockerEngine, connect
-from orchestrator.adapters.engine_setup import EngineStarter
 from orchestrator.adapters.haproxy import HaproxyGateway
-from orchestrator.adapters.image_build import ImageProject
-from orchestrator.adapters.machine import FileLocks, SystemClock, SystemHost, actor
-from orchestrator.adapters.release_archive import OperatorSupplies
+from orchestrator.adapters.machine import ExamClock, FileLocks, SystemHost, actor
 from orchestrator.adapters.sealing import FolderSealing
 from orchestrator.adapters.store import SqliteStore
 from orchestrator.ports import Progress, Store
 from orchestrator.services.centre import Centre
-from orchestrator.services.setup import Setup
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.services.setup import Setup
 
 
 def store(settings: Settings) -> Store:
     """The stored state alone: what the journal's commands need, with or without an engine."""
-    return SqliteStore(settings.database, SystemClock(), actor())
+    return SqliteStore(settings.database, ExamClock(settings.clock_file), actor())
 
 
 def centre(settings: Settings, progress: Progress) -> Centre:
     """Raises EngineUnavailable when no engine answers."""
-    clock = SystemClock()
+    clock = ExamClock(settings.clock_file)
     client = connect()
     return Centre(
         settings=settings,
@@ -42,6 +43,13 @@ def centre(settings: Settings, progress: Progress) -> Centre:
 
 def setup() -> Setup:
     """The set-up of this machine; what it keeps is in the user's own folders."""
+    # Here, not above: every command of an exam's day would wait for what only a set-up needs.
+    from orchestrator.adapters.base_images import BaseImageStore
+    from orchestrator.adapters.engine_setup import EngineStarter
+    from orchestrator.adapters.image_build import ImageProject
+    from orchestrator.adapters.release_archive import OperatorSupplies
+    from orchestrator.services.setup import Setup
+
     images = Path(__file__).parent.parent / "images"
     logs = _own_folder("XDG_STATE_HOME", ".local/state") / "logs"
     return Setup(

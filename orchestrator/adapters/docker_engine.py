@@ -6,11 +6,15 @@ Only what Docker 20.10 (API 1.41) knows is used: the oldest engine that a suppor
 import contextlib
 import fcntl
 import functools
+import http.client
 import json
 import os
+import re
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,10 +30,11 @@ from orchestrator.domain.fingerprint import Fingerprint, FingerprintMalformed
 from orchestrator.domain.plan import Observed
 from orchestrator.errors import Conflict, E5BError, EngineUnavailable, EnvironmentFailed, NoSpace
 from orchestrator.i18n import _
-from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts
+from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts, Life
 from orchestrator.settings import Settings
 
 BIN = "/opt/e5b/bin"
+HEALTH = "/e5b-health"
 
 # What MariaDB, Apache and the image's supervisor need to become their own users and to read their files.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
@@ -40,6 +45,12 @@ STDOUT = 1
 
 LEAVING_SETTLES = 0.03
 """Seconds."""
+
+FULL, GENTLE = 1024, 32
+"""Shares of the processors (cgroup): an environment's, and a standby's while it is made behind working candidates."""
+
+ANSWER_TIMEOUT = 3.0
+"""Seconds. A page that takes longer is what a candidate calls broken."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,11 +102,15 @@ def translated(error: Exception) -> E5BError:
         return unavailable(error)
     explanation = str(error.explanation or error)
     if "no space left on device" in explanation:
-        return NoSpace(
-            _("The disk that holds the Docker engine's data is full."),
-            hint=_("Free some room, then run the same command again."),
-        )
+        return translated_no_space()
     return EnvironmentFailed(_("The Docker engine refused: {reason}").format(reason=explanation.strip()))
+
+
+def translated_no_space() -> NoSpace:
+    return NoSpace(
+        _("The disk that holds the Docker engine's data is full."),
+        hint=_("Free some room, then run the same command again."),
+    )
 
 
 class DockerEngine:
@@ -204,11 +219,12 @@ class DockerEngine:
     # Environments
 
     @_translated
-    def create(self, environment: Environment) -> None:
+    def create(self, environment: Environment, *, gently: bool = False) -> None:
         found = self._inspect(environment.name)
         if found is not None:
             self._check_ours(found)
-            if found["Image"] == environment.image and found["State"]["Status"] != "dead":
+            # One that was never started may lack its layer's content.
+            if found["Image"] == environment.image and found["State"]["Status"] not in {"dead", "created"}:
                 self.start(environment.name)
                 return
             self.remove(environment.name)
@@ -227,15 +243,49 @@ class DockerEngine:
             environment={"E5B_URL": environment.url},
             labels=labels,
             stop_signal="SIGTERM",
-            host_config=self._host_config(self._network),
+            host_config=self._host_config(self._network, shares=GENTLE if gently else FULL),
             networking_config=api.create_networking_config(
                 {self._network: api.create_endpoint_config(ipv4_address=environment.address)}
             ),
         )
+        if environment.layer is not None:
+            self._put_in(environment.name, environment.layer)
         with self._network_use(leaving=False):
             api.start(environment.name)
 
-    def _host_config(self, network: str) -> Any:
+    def _put_in(self, name: str, layer: str) -> None:
+        """Give the container, which has not been started yet, all that *layer* holds above its image.
+
+        An environment is always one layer above the reference, however often it was restored: a fingerprint, an export
+        and evidence stay relative to the reference, and the depth at which overlay fails is never approached. See
+        docs/adr/0006.
+        """
+        try:
+            found = self._client.api.inspect_image(layer)
+        except NotFound:
+            raise EnvironmentFailed(_("The restore point's layer {layer} is gone.").format(layer=layer)) from None
+        source, target = (
+            item["GraphDriver"]["Data"].get("UpperDir") if item["GraphDriver"]["Name"] == "overlay2" else None
+            for item in (found, self._owned(name))
+        )
+        if not source or not target:
+            raise EnvironmentFailed(
+                _("The engine does not keep its layers with overlay2: nothing can be restored."),
+                hint=_("Set the storage driver overlay2 in /etc/docker/daemon.json, outside an exam."),
+            )
+        # cp keeps what Python's own copy does not: overlay's marks of deleted files, owners, extended attributes.
+        for command in (["cp", "-a", f"{source}/.", target], ["sync", "-f", target]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                self.remove(name)
+                if "No space left" in done.stderr:
+                    raise translated_no_space()
+                raise EnvironmentFailed(
+                    _("The restore point cannot be put in place: {reason}").format(reason=done.stderr.strip()),
+                    hint=_("Run the command as root, on the machine of the Docker engine."),
+                )
+
+    def _host_config(self, network: str, shares: int = FULL) -> Any:
         limits = self._settings.limits
         memory, disk = limits.memory_mb * 2**20, limits.disk_mb * 2**20
         return self._client.api.create_host_config(
@@ -246,6 +296,7 @@ class DockerEngine:
             mem_limit=memory,
             memswap_limit=memory,
             nano_cpus=int(limits.cpus * 1e9),
+            cpu_shares=shares,
             pids_limit=limits.processes,
             tmpfs=TMPFS,
             # The work survives a restart of the engine or of the machine.
@@ -269,6 +320,34 @@ class DockerEngine:
         elif not found["State"]["Running"]:
             with self._network_use(leaving=False):
                 self._client.api.start(name)
+
+    @_translated
+    def prefer(self, name: str) -> None:
+        self._owned(name)
+        self._client.api.update_container(name, cpu_shares=FULL)
+
+    @_translated
+    def life(self, name: str) -> Life | None:
+        found = self._inspect(name)
+        if found is None:
+            return None
+        self._check_ours(found)
+        state = found["State"]
+        return Life(state["Status"], _moment(state["StartedAt"]), _moment(state["FinishedAt"]))
+
+    def answers(self, environment: Environment) -> str | None:
+        connection = http.client.HTTPConnection(environment.address, 80, timeout=ANSWER_TIMEOUT)
+        try:
+            connection.request("GET", HEALTH)
+            answer = connection.getresponse()
+            said = answer.read(200).decode(errors="replace").strip()
+        except OSError as error:
+            return _("it does not answer ({reason})").format(reason=error.strerror or error)
+        except http.client.HTTPException as error:
+            return _("it does not answer ({reason})").format(reason=type(error).__name__)
+        finally:
+            connection.close()
+        return None if answer.status == 200 else _("it is not well ({reason})").format(reason=said or answer.status)
 
     @_translated
     def restart(self, name: str) -> None:
@@ -332,9 +411,31 @@ class DockerEngine:
 
     @_translated
     def commit(self, name: str, tag: str, labels: Mapping[str, str]) -> LayerFacts:
+        return self._make_layer(self._owned(name), tag, {**labels, naming.ROLE: naming.ROLE_EVIDENCE})
+
+    @_translated
+    def snapshot(self, name: str, tag: str, labels: Mapping[str, str], *, leave_frozen: bool = False) -> LayerFacts:
         found = self._owned(name)
-        all_labels = {**labels, naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_EVIDENCE}
-        previous = self._evidence(tag)
+        if not found["State"]["Running"]:
+            return self._make_layer(found, tag, {**labels, naming.ROLE: naming.ROLE_POINT})
+        if not found["State"]["Paused"]:
+            # Between two pages if that is possible soon; all the same if not: saved work is durable at any instant.
+            with contextlib.suppress(EnvironmentFailed):
+                self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", "0.15"])
+            self._client.api.pause(name)
+        try:
+            return self._make_layer(found, tag, {**labels, naming.ROLE: naming.ROLE_POINT})
+        except BaseException:
+            leave_frozen = False
+            raise
+        finally:
+            if not leave_frozen:
+                self._client.api.unpause(name)
+
+    def _make_layer(self, found: Mapping[str, Any], tag: str, labels: Mapping[str, str]) -> LayerFacts:
+        """An image of the container, all of whose processes are frozen meanwhile."""
+        all_labels = {**labels, naming.CENTRE: self._centre}
+        previous = self._layer(tag)
         made = self._client.api.commit(
             found["Id"],
             repository=tag.partition(":")[0],
@@ -348,7 +449,7 @@ class DockerEngine:
         size = self._client.api.inspect_image(made["Id"])["Size"]
         return LayerFacts(made["Id"], tag, size - self._client.api.inspect_image(found["Image"])["Size"])
 
-    def _evidence(self, tag: str) -> str | None:
+    def _layer(self, tag: str) -> str | None:
         """The id of the image that has *tag*. Raises Conflict when it is not ours."""
         try:
             found = self._client.api.inspect_image(tag)
@@ -360,6 +461,17 @@ class DockerEngine:
                 hint=_("Its owner must rename or remove it; then run the command again."),
             )
         return str(found["Id"])
+
+    @_translated
+    def layers(self) -> dict[str, str]:
+        found = self._client.api.images(filters={"label": f"{naming.CENTRE}={self._centre}"})
+        return {tag: item["Id"] for item in found for tag in item["RepoTags"] or ()}
+
+    @_translated
+    def remove_layer(self, tag: str) -> None:
+        if self._layer(tag) is not None:
+            with contextlib.suppress(NotFound):
+                self._client.api.remove_image(tag)
 
     def export(self, name: str) -> Iterator[bytes]:
         try:
@@ -475,6 +587,12 @@ def paths_under(layer: bytes) -> Iterator[bytes]:
                 yield path
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path)
+
+
+def _moment(text: str) -> datetime | None:
+    """The engine's time, in the system clock's; it writes year 1 for never."""
+    found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    return None if found.year == 1 else found
 
 
 def _has_project_quota(folder: Path) -> bool:

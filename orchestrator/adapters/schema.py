@@ -47,8 +47,22 @@ places = Table(
     Column("opened_at", String),
     Column("closed_at", String),
     Column("waived", Text),
+    Column("adjustment", String),
     PrimaryKeyConstraint("wave", "seat"),
     UniqueConstraint("wave", "candidate"),
+)
+
+credits = Table(
+    "credits",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("wave", ForeignKey("waves.id"), nullable=False),
+    Column("seat", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("began_at", String, nullable=False),
+    Column("ended_at", String),
+    Column("given_s", Float),
+    Column("reason", Text, nullable=False),
 )
 
 environments = Table(
@@ -65,7 +79,38 @@ environments = Table(
     Column("touched", Boolean, nullable=False),
     Column("wave", String),
     Column("proved_at", String),
+    Column("layer", String),
     UniqueConstraint("seat", "generation"),
+)
+
+restore_points = Table(
+    "restore_points",
+    METADATA,
+    Column("wave", ForeignKey("waves.id"), nullable=False),
+    Column("candidate", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("seat", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("environment", String, nullable=False),
+    Column("layer", String, nullable=False),
+    Column("tag", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("taken_at", String, nullable=False),
+    Column("pruned_at", String),
+    PrimaryKeyConstraint("wave", "candidate", "number"),
+)
+
+alarms = Table(
+    "alarms",
+    METADATA,
+    Column("kind", String, nullable=False),
+    # 0: the machine.
+    Column("seat", Integer, nullable=False),
+    Column("wave", String),
+    Column("message", Text, nullable=False),
+    Column("raised_at", String, nullable=False),
+    Column("cleared_at", String),
+    PrimaryKeyConstraint("kind", "seat", "raised_at"),
 )
 
 evidence = Table(
@@ -82,6 +127,7 @@ evidence = Table(
     Column("size", Integer, nullable=False),
     Column("sealed_at", String, nullable=False),
     Column("verified_at", String),
+    Column("purged_at", String),
     PrimaryKeyConstraint("wave", "seat", "attempt"),
 )
 

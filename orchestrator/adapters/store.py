@@ -15,14 +15,26 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
 from orchestrator.adapters import schema
-from orchestrator.domain.exam import Environment, EnvironmentRole, Evidence, Place, Site, Wave
+from orchestrator.domain.exam import (
+    Alarm,
+    AlarmKind,
+    Environment,
+    EnvironmentRole,
+    Evidence,
+    Place,
+    PointKind,
+    RestorePoint,
+    Site,
+    Wave,
+)
 from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import E5BError, JournalBroken, NoSpace
 from orchestrator.i18n import _
 from orchestrator.ports import Clock, Entry, JournalLine
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it equal to what the folder of migrations says."""
 
 GENESIS = "0" * 64
@@ -92,10 +104,14 @@ class SqliteStore:
 
     def _waves(self, wave: str | None) -> list[Wave]:
         places: dict[str, list[Place]] = {}
+        credits: dict[tuple[str, int], list[Credit]] = {}
         with self._transaction() as connection:
+            given = select(schema.credits).order_by(schema.credits.c.id)
+            for row in connection.execute(given if wave is None else given.where(schema.credits.c.wave == wave)):
+                credits.setdefault((row.wave, row.seat), []).append(_credit(row))
             query = select(schema.places).order_by(schema.places.c.seat)
             for row in connection.execute(query if wave is None else query.where(schema.places.c.wave == wave)):
-                places.setdefault(row.wave, []).append(_place(row))
+                places.setdefault(row.wave, []).append(_place(row, credits.get((row.wave, row.seat), ())))
             found = select(schema.waves).order_by(schema.waves.c.id)
             rows = connection.execute(found if wave is None else found.where(schema.waves.c.id == wave)).all()
         return [
@@ -132,6 +148,7 @@ class SqliteStore:
                 touched=row.touched,
                 wave=row.wave,
                 proved_at=_time(row.proved_at),
+                layer=row.layer,
             )
             for row in rows
         ]
@@ -155,6 +172,40 @@ class SqliteStore:
                 size=row.size,
                 sealed_at=datetime.fromisoformat(row.sealed_at),
                 verified_at=_time(row.verified_at),
+                purged_at=_time(row.purged_at),
+            )
+            for row in rows
+        ]
+
+    def points(self, wave: str | None = None) -> list[RestorePoint]:
+        column = schema.restore_points.c
+        query = select(schema.restore_points).order_by(column.wave, column.candidate, column.number)
+        with self._transaction() as connection:
+            rows = connection.execute(query if wave is None else query.where(column.wave == wave)).all()
+        return [
+            RestorePoint(
+                **_columns(schema.restore_points, row)
+                | {
+                    "kind": PointKind(row.kind),
+                    "taken_at": datetime.fromisoformat(row.taken_at),
+                    "pruned_at": _time(row.pruned_at),
+                }
+            )
+            for row in rows
+        ]
+
+    def alarms(self) -> list[Alarm]:
+        column = schema.alarms.c
+        query = select(schema.alarms).where(column.cleared_at.is_(None)).order_by(column.raised_at, column.seat)
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Alarm(
+                kind=AlarmKind(row.kind),
+                seat=row.seat or None,
+                wave=row.wave,
+                message=row.message,
+                raised_at=datetime.fromisoformat(row.raised_at),
             )
             for row in rows
         ]
@@ -173,6 +224,8 @@ class SqliteStore:
         waves: Sequence[Wave] = (),
         environments: Sequence[Environment] = (),
         evidence: Sequence[Evidence] = (),
+        points: Sequence[RestorePoint] = (),
+        alarms: Sequence[Alarm] = (),
         references: Mapping[str, Fingerprint] | None = None,
     ) -> None:
         with self._transaction() as connection:
@@ -181,16 +234,27 @@ class SqliteStore:
                 _upsert(connection, schema.waves, row | {"site": wave.site.value, "state": wave.state.value})
                 # Replaced as a whole: a wave planned again may have other seats, or candidates who changed places.
                 connection.execute(schema.places.delete().where(schema.places.c.wave == wave.id))
+                connection.execute(schema.credits.delete().where(schema.credits.c.wave == wave.id))
                 for place in wave.places:
                     connection.execute(schema.places.insert().values(_place_row(wave.id, place)))
+                    for credit in place.credits:
+                        connection.execute(schema.credits.insert().values(_credit_row(wave.id, place.seat, credit)))
             for environment in environments:
                 row = _columns(schema.environments, environment)
                 row |= {"site": environment.site.value, "role": environment.role.value}
                 _upsert(connection, schema.environments, row | {"proved_at": _text(environment.proved_at)})
             for item in evidence:
                 row = _columns(schema.evidence, item)
-                row |= {"sealed_at": _text(item.sealed_at), "verified_at": _text(item.verified_at)}
+                row |= {name: _text(row[name]) for name in ("sealed_at", "verified_at", "purged_at")}
                 _upsert(connection, schema.evidence, row)
+            for point in points:
+                row = _columns(schema.restore_points, point) | {"kind": point.kind.value}
+                row |= {name: _text(row[name]) for name in ("taken_at", "pruned_at")}
+                _upsert(connection, schema.restore_points, row)
+            for alarm in alarms:
+                row = _columns(schema.alarms, alarm) | {"kind": alarm.kind.value, "seat": alarm.seat or 0}
+                row |= {name: _text(row[name]) for name in ("raised_at", "cleared_at")}
+                _upsert(connection, schema.alarms, row)
             for image, fingerprint in (references or {}).items():
                 _upsert(connection, schema.image_references, {"image": image, "fingerprint": fingerprint.dump()})
             self._append(connection, entries)
@@ -302,10 +366,33 @@ def _place_row(wave: str, place: Place) -> dict[str, Any]:
         "opened_at": _text(place.opened_at),
         "closed_at": _text(place.closed_at),
         "waived": place.waived,
+        "adjustment": place.adjustment,
     }
 
 
-def _place(row: Row[Any]) -> Place:
+def _credit_row(wave: str, seat: int, credit: Credit) -> dict[str, Any]:
+    return {
+        "wave": wave,
+        "seat": seat,
+        "kind": credit.kind.value,
+        "began_at": _text(credit.began_at),
+        "ended_at": _text(credit.ended_at),
+        "given_s": None if credit.given is None else credit.given.total_seconds(),
+        "reason": credit.reason,
+    }
+
+
+def _credit(row: Row[Any]) -> Credit:
+    return Credit(
+        kind=CreditKind(row.kind),
+        began_at=datetime.fromisoformat(row.began_at),
+        ended_at=_time(row.ended_at),
+        given=None if row.given_s is None else timedelta(seconds=row.given_s),
+        reason=row.reason,
+    )
+
+
+def _place(row: Row[Any], credits: Sequence[Credit]) -> Place:
     return Place(
         seat=row.seat,
         candidate=row.candidate,
@@ -317,6 +404,8 @@ def _place(row: Row[Any]) -> Place:
         opened_at=_time(row.opened_at),
         closed_at=_time(row.closed_at),
         waived=row.waived,
+        adjustment=row.adjustment,
+        credits=tuple(credits),
     )
 
 

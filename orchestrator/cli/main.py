@@ -13,7 +13,7 @@ from click.shell_completion import get_completion_class
 from rich.text import Text
 
 from orchestrator import __version__, i18n
-from orchestrator.cli import journal, seat, serve, setup, wave
+from orchestrator.cli import journal, seat, serve, setup, watching, wave
 from orchestrator.cli.context import Context, json_option, pass_context
 from orchestrator.cli.output import err, out, show, show_error, table
 from orchestrator.errors import E5BError, InputInvalid, NotProved
@@ -146,7 +146,18 @@ def completion_command(context: Context, shell: str) -> None:
     show(context.as_json, {"shell": shell, "script": script}, lambda: click.echo(script))
 
 
-for command in (wave.group, seat.group, journal.group, serve.command, setup.setup, setup.image):
+for command in (
+    wave.group,
+    seat.group,
+    watching.point,
+    watching.incident,
+    watching.standby,
+    watching.alarm,
+    journal.group,
+    serve.command,
+    setup.setup,
+    setup.image,
+):
     e5b.add_command(command)
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.domain.exam import Alarm
 from orchestrator.errors import E5BError
 from orchestrator.i18n import _
 
@@ -88,6 +89,20 @@ def show(as_json: bool, value: Any, text: Callable[[], None]) -> None:
         sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=1) + "\n")
     else:
         text()
+
+
+def clock_time(moment: datetime) -> str:
+    """As a clock in the room shows it."""
+    return moment.astimezone().strftime("%H:%M:%S")
+
+
+def show_alarms(alarms: Sequence[Alarm]) -> None:
+    for alarm in alarms:
+        about = _("machine") if alarm.seat is None else _("seat {seat:02d}").format(seat=alarm.seat)
+        sentence = _("ALARM since {time}, {about}: {message}").format(
+            time=clock_time(alarm.raised_at), about=about, message=alarm.message
+        )
+        out.print(Text(sentence, style="bold red"))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]], title: str | None = None) -> None:

@@ -11,7 +11,7 @@ from orchestrator.cli.context import Context, json_option, pass_context
 from orchestrator.cli.output import out, plain, show_error
 from orchestrator.errors import E5BError
 from orchestrator.i18n import _
-from orchestrator.services.clock import run
+from orchestrator.services.supervise import run
 
 
 @click.command("serve", help=_("Watch the time: close each seat when its time is over, then seal the wave."))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context, wave_argument, yes_option
-from orchestrator.cli.output import out, show, table
+from orchestrator.cli.output import clock_time, out, show, show_alarms, table
 from orchestrator.domain.exam import PROVED, Site, Wave
 from orchestrator.domain.lifecycle import Action
 from orchestrator.errors import EvidenceInvalid, InputInvalid, NotProved, Refused
@@ -19,7 +20,7 @@ from orchestrator.services.abandon import abandon, abandon_preview
 from orchestrator.services.centre import next_step
 from orchestrator.services.close import close
 from orchestrator.services.open_wave import open_wave
-from orchestrator.services.plan_wave import parse_candidates, plan_wave
+from orchestrator.services.plan_wave import Seated, parse_adjustment, parse_candidates, plan_wave
 from orchestrator.services.prepare import Report, prepare
 from orchestrator.services.reset import reset, reset_preview
 from orchestrator.services.seal import seal
@@ -38,9 +39,16 @@ def group() -> None: ...
 @click.option(
     "--candidates",
     type=click.Path(path_type=Path),
-    help=_("A file of lines `seat;candidate`, as a spreadsheet saves it."),
+    help=_("A file of lines `seat;candidate` or `seat;candidate;adjustment`, as a spreadsheet saves it."),
 )
 @click.option("--candidate", "pairs", multiple=True, metavar="SEAT=NUMBER", help=_("One candidate; may be repeated."))
+@click.option(
+    "--adjust",
+    "adjustments",
+    multiple=True,
+    metavar="SEAT=ADJUSTMENT",
+    help=_("A candidate's own time: a factor of the wave's (4/3) or more minutes (+10); may be repeated."),
+)
 @click.option("--minutes", default=40.0, show_default=True, help=_("A candidate's time, in minutes."))
 @json_option
 @pass_context
@@ -52,9 +60,10 @@ def plan_command(
     site: str,
     candidates: Path | None,
     pairs: tuple[str, ...],
+    adjustments: tuple[str, ...],
     minutes: float,
 ) -> None:
-    listed: list[tuple[int, str]] = []
+    listed: list[Seated] = []
     if candidates is not None:
         try:
             listed = parse_candidates(candidates.read_text(encoding="utf-8"))
@@ -64,7 +73,17 @@ def plan_command(
         seat, _sign, candidate = pair.partition("=")
         if not seat.isdecimal():
             raise InputInvalid(_("{text} is not of the form SEAT=NUMBER.").format(text=pair))
-        listed.append((int(seat), candidate))
+        listed.append(Seated(int(seat), candidate))
+    for given in adjustments:
+        seat, _sign, adjustment = given.partition("=")
+        if not seat.isdecimal() or int(seat) not in {item.seat for item in listed}:
+            raise InputInvalid(
+                _("{text} is not of the form SEAT=ADJUSTMENT with a seat of the list.").format(text=given)
+            )
+        listed = [
+            replace(item, adjustment=parse_adjustment(adjustment)) if item.seat == int(seat) else item
+            for item in listed
+        ]
     if not 0 < minutes <= 240:  # neither is "nan" nor "inf" a duration
         raise InputInvalid(_("A candidate's time lies between 1 and 240 minutes."))
     wave = plan_wave(
@@ -235,6 +254,7 @@ def status_command(context: Context, wave: str | None) -> None:
             Text(shown.reason or "", style="italic"),
         )
         show_seats(status.seats)
+        show_alarms(status.alarms)
         if status.account is not None:
             out.print(
                 _("Candidates log in at {admin} as {login} with the password {password}").format(**status.account),
@@ -285,7 +305,7 @@ def show_seats(seats: Sequence[SeatStatus]) -> None:
                 _(seat.environment) if seat.environment else "",
                 proof if seat.proof else "",
                 _(seat.route.value) if seat.route else _("stopped"),
-                seat.ends_at.astimezone().strftime("%H:%M:%S") if seat.ends_at else "",
+                clock_time(seat.ends_at) if seat.ends_at else _("incident") if seat.suspended else "",
                 seat.evidence.sha256[:12] if seat.evidence else "",
             ]
         )
@@ -296,7 +316,7 @@ def show_seats(seats: Sequence[SeatStatus]) -> None:
 
 
 def _show_wave(context: Context, wave: Wave, sentence: str) -> None:
-    end = wave.ends_at.astimezone().strftime("%H:%M:%S") if wave.ends_at else ""
+    end = clock_time(wave.ends_at) if wave.ends_at else ""
 
     def text() -> None:
         out.print(sentence.format(wave=wave.id, count=len(wave.places), site=wave.site.value, end=end))

@@ -1,11 +1,12 @@
 """What the exam is made of: sites, half-days, waves, places, environments, evidence."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.time import Credit, CreditKind, adjusted, end_of
 
 CANDIDATES_AT_ONCE = 20
 """A centre's machine serves at most twenty candidates at once (the exam's rule)."""
@@ -45,13 +46,15 @@ def wave_id(half_day: str, room: str, number: int) -> str:
 class Place:
     """One seat in one wave, with the candidate who works there.
 
-    *proof* is None until prepare has looked, then ``proved`` or a sentence that says how the environment
+    *duration* is the wave's; *adjustment* is this candidate's own (``4/3``, ``+10``) and *credits* what was given back
+    to them. *proof* is None until prepare has looked, then ``proved`` or a sentence that says how the environment
     differs. *waived* is the journaled reason why this seat needs no evidence. Times are aware UTC datetimes.
     """
 
     seat: int
     candidate: str
     duration: timedelta = DURATION
+    adjustment: str | None = None
     absent: bool = False
     left_out: bool = False
     environment: str | None = None
@@ -59,6 +62,7 @@ class Place:
     opened_at: datetime | None = None
     closed_at: datetime | None = None
     waived: str | None = None
+    credits: tuple[Credit, ...] = ()
 
     @property
     def taking_part(self) -> bool:
@@ -70,8 +74,52 @@ class Place:
         return self.proof == PROVED
 
     @property
+    def working(self) -> bool:
+        """Whether a candidate can work here now, in a wave that is open."""
+        return self.taking_part and self.opened_at is not None and self.closed_at is None
+
+    @property
+    def allotted(self) -> timedelta:
+        """The candidate's time, their adjustment included."""
+        return adjusted(self.duration, self.adjustment)
+
+    @property
     def ends_at(self) -> datetime | None:
-        return None if self.opened_at is None else self.opened_at + self.duration
+        """None before the opening, and while time is being given back: nobody knows the end then."""
+        return None if self.opened_at is None else end_of(self.opened_at, self.allotted, self.credits)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether time is being given back now, so that nobody knows the end."""
+        return self.working and self.ends_at is None
+
+    def credited(self, credit: Credit) -> "Place":
+        """With one more credit, unless the same kind goes on already."""
+        if credit.going_on and self.has_going_on(credit.kind):
+            return self
+        return replace(self, credits=(*self.credits, credit))
+
+    def has_going_on(self, *kinds: CreditKind) -> bool:
+        return any(item.going_on and item.kind in kinds for item in self.credits)
+
+    def settled(self, now: datetime, *kinds: CreditKind) -> "Place":
+        """With the credits of *kinds* (of all when none is named) that went on until *now* ended."""
+        return replace(
+            self,
+            credits=tuple(
+                replace(item, ended_at=now) if item.going_on and (not kinds or item.kind in kinds) else item
+                for item in self.credits
+            ),
+        )
+
+    def reopened(self, now: datetime) -> "Place":
+        """Open again after it was shut: what it was shut is given back."""
+        if self.closed_at is None:
+            return self
+        return replace(self, closed_at=None).credited(Credit(CreditKind.SHUT, self.closed_at, now))
+
+    def is_over(self, now: datetime) -> bool:
+        return self.ends_at is not None and self.ends_at <= now
 
 
 PROVED = "proved"
@@ -99,18 +147,27 @@ class Wave:
     def place(self, seat: int) -> Place | None:
         return next((place for place in self.places if place.seat == seat), None)
 
+    def with_places(self, *changed: Place) -> "Wave":
+        """With each of *changed* in the place of the one at the same seat."""
+        by_seat = {place.seat: place for place in changed}
+        return replace(self, places=tuple(by_seat.get(place.seat, place) for place in self.places))
+
     @property
     def ends_at(self) -> datetime | None:
-        """When the last candidate's time is over; None before the opening."""
-        ends = [place.ends_at for place in self.places if place.taking_part and place.ends_at is not None]
-        return max(ends, default=None)
+        """When the last candidate's time is over; None before the opening, and while time is being given back."""
+        opened = [place for place in self.places if place.taking_part and place.opened_at is not None]
+        # A seat that was shut has its end behind it.
+        ends = [place.closed_at or place.ends_at for place in opened]
+        return max((end for end in ends if end is not None), default=None) if all(ends) else None
 
 
 class EnvironmentRole(StrEnum):
     ACTIVE = "active"
     """The environment that the seat's address leads to."""
     STANDBY = "standby"
-    """Made behind the seat; not reachable before it is proved and the gateway is switched to it."""
+    """Made behind the seat by the supervisor, and proved there; not reachable before the gateway is switched to it."""
+    NEXT = "next"
+    """Being made by a command that will switch the seat to it at once."""
     RETIRED = "retired"
     """To be removed: it is not reachable any more."""
     GONE = "gone"
@@ -122,7 +179,7 @@ class Environment:
     """The container that one candidate works in, as it is desired.
 
     *touched* is true from the moment a candidate could have worked in it: from then on it may not be removed
-    without evidence.
+    without evidence. *layer* is the restore point's layer that it begins with; None for the reference itself.
     """
 
     name: str
@@ -136,6 +193,59 @@ class Environment:
     touched: bool = False
     wave: str | None = None
     proved_at: datetime | None = None
+    layer: str | None = None
+
+
+class PointKind(StrEnum):
+    SCHEDULED = "scheduled"
+    ASKED = "asked"
+    UNDO = "undo"
+    """What a restore, a move put aside."""
+
+
+@dataclass(frozen=True)
+class RestorePoint:
+    """A snapshot of an environment taken during a wave: one image layer over the reference.
+
+    *number* counts one candidate's points in one wave; *seat* is where it was taken. *pruned_at* says that its layer
+    is gone; the row stays as a record.
+    """
+
+    wave: str
+    candidate: str
+    number: int
+    seat: int
+    kind: PointKind
+    environment: str
+    layer: str
+    tag: str
+    size: int
+    taken_at: datetime
+    pruned_at: datetime | None = None
+
+
+class AlarmKind(StrEnum):
+    DEAD = "dead"
+    SLOW = "slow"
+    GATEWAY = "gateway"
+    DISK = "disk"
+    MEMORY = "memory"
+    CLOCK = "clock"
+    OVERFLOW = "overflow"
+    POINTS = "points"
+    EVIDENCE = "evidence"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that a person must know, until it is over. *seat* is None for what concerns the machine."""
+
+    kind: AlarmKind
+    seat: int | None
+    wave: str | None
+    message: str
+    raised_at: datetime
+    cleared_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -156,3 +266,4 @@ class Evidence:
     size: int
     sealed_at: datetime
     verified_at: datetime | None = None
+    purged_at: datetime | None = None

@@ -23,6 +23,7 @@ ROLE_GATEWAY = "gateway"
 ROLE_NETWORK = "network"
 ROLE_EVIDENCE = "evidence"
 ROLE_REFERENCE = "reference"
+ROLE_POINT = "restore-point"
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -54,6 +55,11 @@ def bridge_name(centre: str) -> str:
 def evidence_tag(centre: str, wave: str, seat: int, attempt: int) -> str:
     """Image name of a sealed environment's layer: ``e5b-evidence/0750001a:2027-05-11-am-salle-101-v1-07-1``."""
     return f"e5b-evidence/{centre}:{wave}-{seat:02d}-{attempt}"
+
+
+def point_tag(centre: str, wave: str, candidate: str, number: int) -> str:
+    """Image name of a restore point: ``e5b-point/0750001a:2027-05-11-am-salle-101-v1-a101-3``."""
+    return f"e5b-point/{centre}:{wave}-{candidate.lower()}-{number}"
 
 
 def seat_host(seat: int, domain: str) -> str:

@@ -68,6 +68,12 @@ class Centre:
         with self.locks.centre():
             self.gateway.ensure(self.routes(changed))
 
+    def follow_clock(self) -> None:
+        """Let the exam's clock show what the system's shows, unless a candidate's time or evidence depends on it."""
+        depending = {WaveState.OPEN, WaveState.CLOSED}
+        if not any(wave.state in depending or wave.intent == Action.OPEN for wave in self.store.waves()):
+            self.clock.follow()
+
     def check_allowed(self, wave: Wave, action: Action) -> WaveState:
         """The state that *action* leads to. Raises Refused with what can be done instead."""
         reached = target(wave.state, action)

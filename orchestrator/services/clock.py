@@ -1,23 +1,15 @@
 """The clock: closes each seat when its time is over, then closes and seals the wave by itself."""
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import datetime
 
 from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import Action, WaveState
+from orchestrator.domain.time import OF_COMMANDS
 from orchestrator.errors import Busy, E5BError
 from orchestrator.services.centre import Centre
 from orchestrator.services.close import close, close_over
 from orchestrator.services.seal import seal
-from orchestrator.services.watch import DISK_INTERVAL, stop_overflow
-
-INTERVAL = 0.5
-"""Seconds between two looks. A candidate's time is right to the second."""
-
-RETRY = 20.0
-"""Seconds before a wave that could not be sealed is tried again, and before the same fault is said again."""
 
 Told = Callable[[str, str], None]
 
@@ -74,44 +66,8 @@ def _each(centre: Centre, state: WaveState, work: Callable[[Wave], None]) -> lis
 
 
 def _is_due(centre: Centre, wave: Wave, now: datetime) -> bool:
-    """Whether a seat of an open wave has to be shut, or the gateway does not serve what is stored: it was killed, or
-    the command that stored it was."""
+    """Whether a seat of an open wave has to be shut, a command that was killed left its credit going on, or the gateway
+    does not serve what is stored."""
     return centre.gateway.serving() != centre.routes() or any(
-        place.ends_at is not None and place.ends_at <= now and place.closed_at is None
-        for place in wave.places
-        if place.taking_part
+        place.working and (place.is_over(now) or place.has_going_on(*OF_COMMANDS)) for place in wave.places
     )
-
-
-def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped: Callable[[float], bool]) -> None:
-    """Look until *stopped* (called with the seconds to wait) is true. A fault is said once every RETRY seconds."""
-    said: dict[str, float] = {}
-
-    def say(faults: Sequence[E5BError]) -> None:
-        for fault in faults:
-            if time.monotonic() >= said.get(fault.message, 0.0):
-                said[fault.message] = time.monotonic() + RETRY
-                report(fault)
-
-    disk_at = seal_at = 0.0
-    # Sealing takes its time, and what cannot be sealed is tried again: meanwhile other waves' seats are shut in theirs.
-    with ThreadPoolExecutor(1, thread_name_prefix="seal") as sealer:
-        sealing: Future[list[E5BError]] | None = None
-        while True:
-            if time.monotonic() >= disk_at:
-                disk_at = time.monotonic() + DISK_INTERVAL
-                try:
-                    for seat in stop_overflow(centre):
-                        tell(f"{seat:02d}", "overflow")
-                except E5BError as error:
-                    say([error])
-            say(shut_due(centre, tell))
-            if sealing is not None and sealing.done():
-                faults = sealing.result()
-                seal_at = time.monotonic() + RETRY if faults else 0.0
-                say(faults)
-                sealing = None
-            if sealing is None and time.monotonic() >= seal_at:
-                sealing = sealer.submit(seal_closed, centre, tell)
-            if stopped(INTERVAL):
-                return

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import Action
+from orchestrator.domain.time import OF_COMMANDS
 from orchestrator.errors import Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
@@ -20,21 +21,24 @@ def close(centre: Centre, wave_id: str, *, early: str | None = None) -> Wave:
         wave = centre.wave(wave_id)
         reached = centre.check_allowed(wave, Action.CLOSE)
         now = centre.clock.now()
-        left = [place for place in wave.places if place.taking_part and place.ends_at and place.ends_at > now]
+        left = [place for place in wave.places if place.working and not place.is_over(now)]
         if left and early is None and wave.intent != Action.CLOSE:
             raise Refused(
                 _("Candidates of wave {wave} still have time.").format(wave=wave.id),
                 hint=_("The wave closes by itself. To close it now, give the reason: --early REASON."),
                 details=[
                     _("seat {seat:02d}: until {time}").format(
-                        seat=place.seat, time=place.ends_at.astimezone().strftime("%H:%M:%S")
+                        seat=place.seat,
+                        time=place.ends_at.astimezone().strftime("%H:%M:%S")
+                        if place.ends_at
+                        else _("its incident ends"),
                     )
                     for place in left
-                    if place.ends_at
                 ],
             )
         places = tuple(
-            replace(place, closed_at=place.closed_at or now) if place.opened_at else place for place in wave.places
+            replace(place.settled(now), closed_at=place.closed_at or now) if place.opened_at else place
+            for place in wave.places
         )
         wave = replace(wave, intent=Action.CLOSE, places=places)
         centre.store.save(Entry("wave.close", wave.id, data={"early": early} if early else None), waves=[wave])
@@ -48,19 +52,14 @@ def close_over(centre: Centre, wave_id: str) -> list[int]:
     """Shut the seats of an open wave whose own time is over, and see that the gateway serves what is stored; the seats
     that were shut."""
     wave = centre.wave(wave_id)
-    with centre.locks.room(wave.room, f"seat close {wave.id}"):
+    with centre.locks.room(wave.room, f"seat close {wave.id}", patient=False):
         wave = centre.wave(wave_id)
         now = centre.clock.now()
-        over = {
-            place.seat
-            for place in wave.places
-            if place.taking_part and place.closed_at is None and place.ends_at is not None and place.ends_at <= now
-        }
-        if over:
-            wave = replace(
-                wave,
-                places=tuple(replace(place, closed_at=now) if place.seat in over else place for place in wave.places),
-            )
-            centre.store.save(*(Entry("seat.over", wave.id, seat) for seat in sorted(over)), waves=[wave])
+        # Whoever holds the lock knows that no command gives time back now: what one that was killed left is ended.
+        wave = wave.with_places(*(place.settled(now, *OF_COMMANDS) for place in wave.places if place.working))
+        over = [place for place in wave.places if place.working and place.is_over(now)]
+        wave = wave.with_places(*(replace(place, closed_at=now) for place in over))
+        if wave != centre.wave(wave_id):
+            centre.store.save(*(Entry("seat.over", wave.id, place.seat) for place in over), waves=[wave])
         centre.serve()
-    return sorted(over)
+    return [place.seat for place in over]

@@ -14,7 +14,7 @@ from orchestrator.errors import E5BError, EngineUnavailable, EnvironmentFailed, 
 from orchestrator.i18n import _, ngettext
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
-from orchestrator.services.evidence import has_evidence, is_waived
+from orchestrator.services.evidence import is_safe
 
 READY_TIMEOUT = 120.0
 """Seconds. Twenty cold sites on two slow processors stay well below it."""
@@ -104,11 +104,15 @@ def free_address(subnet: IPv4Network, environments: Iterable[Environment]) -> st
     )
 
 
-def bring_up(centre: Centre, environments: Sequence[Environment], reference: Fingerprint, title: str) -> dict[str, str]:
+def bring_up(
+    centre: Centre, environments: Sequence[Environment], reference: Fingerprint, title: str, *, gently: bool = False
+) -> dict[str, str]:
     """Create or start what is missing, wait until each serves, take each fingerprint.
 
-    Returns for each environment's name ``proved`` or a sentence that says what is wrong with it. One that fails
-    does not stop the others; an engine that stops answering or a full disk does.
+    One that begins with a restore point's layer is not compared: it is what the candidate had made of the site.
+    *gently* leaves the processors to those who work. Returns for each environment's name ``proved`` or a sentence that
+    says what is wrong with it. One that fails does not stop the others; an engine that stops answering or a full disk
+    does.
     """
     observed = centre.engine.observe([item.name for item in environments])
     steps = {step.environment: step.kind for step in plan(environments, observed)}
@@ -118,7 +122,7 @@ def bring_up(centre: Centre, environments: Sequence[Environment], reference: Fin
         if step is StepKind.ALARM:
             return _("its container was deleted with a candidate's work in it")
         if step is StepKind.CREATE:
-            centre.engine.create(environment)
+            centre.engine.create(environment, gently=gently)
         elif step is StepKind.START:
             centre.engine.start(environment.name)
         elif step is StepKind.CONFLICT:
@@ -131,6 +135,9 @@ def bring_up(centre: Centre, environments: Sequence[Environment], reference: Fin
             centre.engine.create(environment)
         # One that was running already has had its time to start.
         patience = READY_TIMEOUT if step in {StepKind.CREATE, StepKind.START} else RUNNING_TIMEOUT
+        if environment.layer is not None:
+            centre.engine.ready(environment.name, patience)
+            return PROVED
         try:
             centre.engine.ready(environment.name, patience)
         except EnvironmentFailed as error:
@@ -140,6 +147,24 @@ def bring_up(centre: Centre, environments: Sequence[Environment], reference: Fin
         return PROVED if not found else describe(found)
 
     return in_parallel(centre, environments, prove, title)
+
+
+def fits(centre: Centre, environment: Environment, image: str) -> bool:
+    """Whether a standby can serve its seat with *image*: it is the reference itself, at the seat's present address."""
+    return (
+        environment.image == image
+        and environment.layer is None
+        and environment.url == centre.settings.seat_url(environment.seat)
+    )
+
+
+def is_as_proved(centre: Centre, environment: Environment) -> bool:
+    """Whether the environment is the very process that was proved: it has not been started anew since, and nobody but
+    the controller can reach it."""
+    life = centre.engine.life(environment.name)
+    if life is None or life.state != "running" or life.started_at is None or environment.proved_at is None:
+        return False
+    return life.started_at <= environment.proved_at + centre.clock.drift()
 
 
 def in_parallel(
@@ -177,8 +202,7 @@ def remove(centre: Centre, environments: Sequence[Environment], title: str) -> l
         # A container that is not ours under that name is somebody's business: ours is gone all the same.
         observed = centre.engine.observe([environment.name]).get(environment.name)
         if observed is not None and observed.ours:
-            safe = not environment.touched or is_waived(centre, environment) or has_evidence(centre, environment, None)
-            if not safe:
+            if not is_safe(centre, environment):
                 return _("its evidence does not hold: it was not removed")
             centre.engine.remove(environment.name)
         return PROVED

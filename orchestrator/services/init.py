@@ -9,7 +9,17 @@ from pydantic import BaseModel
 
 from orchestrator.errors import InputInvalid, Refused, SettingsInvalid
 from orchestrator.i18n import _
-from orchestrator.settings import Centre, GatewaySettings, Limits, NetworkSettings, Sites, load
+from orchestrator.settings import (
+    Centre,
+    EvidenceSettings,
+    GatewaySettings,
+    Limits,
+    NetworkSettings,
+    RestorePoints,
+    Sites,
+    Standbys,
+    load,
+)
 
 
 def init(
@@ -67,6 +77,9 @@ def _render(
         *_section("gateway", GatewaySettings, gateway),
         *_section("network", NetworkSettings, network),
         *_section("limits", Limits, {}),
+        *_section("restore_points", RestorePoints, {}),
+        *_section("standbys", Standbys, {}),
+        *_section("evidence", EvidenceSettings, {}),
         *_section("sites", Sites, {}),
         "# " + _("One [[rooms]] section per room. A seat's number is unique in the centre."),
         "# " + _("A seat's site can be reached from that address alone, the workstation's own, and by the staff."),

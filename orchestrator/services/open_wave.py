@@ -22,6 +22,7 @@ def open_wave(centre: Centre, wave_id: str, leave_out: Collection[int] = ()) -> 
     wave = centre.wave(wave_id)
     with centre.locks.room(wave.room, f"wave open {wave.id}"):
         wave = centre.wave(wave_id)
+        centre.follow_clock()
         reached = centre.check_allowed(wave, Action.OPEN)
         if wave.intent != Action.OPEN:
             wave = _begin(centre, wave, leave_out)

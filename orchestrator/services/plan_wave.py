@@ -1,7 +1,8 @@
 """Plan a wave: who sits where, on which site. Nothing is started."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from orchestrator.domain.exam import (
@@ -15,6 +16,7 @@ from orchestrator.domain.exam import (
     wave_id,
 )
 from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.time import adjusted
 from orchestrator.errors import InputInvalid, NotFound, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
@@ -22,28 +24,43 @@ from orchestrator.services.centre import Centre
 from orchestrator.services.environments import check_image
 
 
-def parse_candidates(text: str) -> list[tuple[int, str]]:
-    """(seat, candidate) pairs from a list such as a spreadsheet saves: ``seat;candidate`` lines, with or without a
+@dataclass(frozen=True)
+class Seated:
+    """A line of a wave's list: who sits where, with their *adjustment* (``4/3``, ``+10`` minutes) if any."""
+
+    seat: int
+    candidate: str
+    adjustment: str | None = None
+
+
+def parse_candidates(text: str) -> list[Seated]:
+    """A list such as a spreadsheet saves: ``seat;candidate`` or ``seat;candidate;adjustment`` lines, with or without a
     heading; ``,`` and tabulations separate as well.
 
     Raises InputInvalid with every faulty line.
     """
-    pairs: list[tuple[int, str]] = []
+    seated: list[Seated] = []
     faults: list[str] = []
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         cells = [cell.strip().strip('"') for cell in re.split(r"[;,\t]", line)]
         # Only a first line without any digit is a heading: no candidate is left out in silence.
         if not any(cells) or (number == 1 and not any(map(str.isdigit, line))):
             continue
-        if len(cells) != 2 or not cells[0].isdecimal():
+        if len(cells) not in {2, 3} or not cells[0].isdecimal():
             faults.append(
                 _("line {number}: a seat's number and a candidate's number are expected").format(number=number)
             )
         else:
-            pairs.append((int(cells[0]), cells[1]))
+            seated.append(Seated(int(cells[0]), cells[1], parse_adjustment("".join(cells[2:]))))
     if faults:
         raise InputInvalid(_("The list of candidates cannot be read."), details=faults)
-    return pairs
+    return seated
+
+
+def parse_adjustment(text: str) -> str | None:
+    """A candidate's adjustment as :func:`adjusted` reads it. A spreadsheet makes a date of 4/3: "tiers temps" means it
+    too, as the exam's own papers write it."""
+    return "4/3" if re.fullmatch(r"tiers([ -]temps)?", text.strip(), re.IGNORECASE) else text.strip() or None
 
 
 def plan_wave(
@@ -53,7 +70,7 @@ def plan_wave(
     room: str,
     number: int,
     site: Site,
-    candidates: list[tuple[int, str]],
+    candidates: Sequence[Seated],
     duration: timedelta = DURATION,
 ) -> Wave:
     """Store a planned wave. A wave that is planned and not prepared yet may be planned again: it is replaced.
@@ -75,7 +92,7 @@ def plan_wave(
         ) from None
     if not timedelta(0) < duration <= timedelta(hours=4):
         raise InputInvalid(_("A candidate's time lies between 1 and 240 minutes."))
-    _check_candidates(candidates, {seat.number: room for seat in known_room.seats})
+    _check_candidates(candidates, {seat.number: room for seat in known_room.seats}, duration)
     wave = Wave(
         id=wave_id(half_day, room, number),
         half_day=half_day,
@@ -83,7 +100,10 @@ def plan_wave(
         number=number,
         site=site,
         image=check_image(centre, site, centre.settings.sites.image(site)),
-        places=tuple(Place(seat, candidate, duration) for seat, candidate in sorted(candidates)),
+        places=tuple(
+            Place(item.seat, item.candidate, duration, item.adjustment)
+            for item in sorted(candidates, key=lambda item: item.seat)
+        ),
     )
     with centre.locks.room(room, f"wave plan {wave.id}"):
         known = centre.store.wave(wave.id)
@@ -97,7 +117,7 @@ def plan_wave(
     return wave
 
 
-def _check_candidates(candidates: list[tuple[int, str]], seats: Mapping[int, str]) -> None:
+def _check_candidates(candidates: Sequence[Seated], seats: Mapping[int, str], duration: timedelta) -> None:
     faults: list[str] = []
     if not candidates:
         faults.append(_("the list is empty"))
@@ -107,7 +127,16 @@ def _check_candidates(candidates: list[tuple[int, str]], seats: Mapping[int, str
         )
     seen_seats: set[int] = set()
     seen_candidates: set[str] = set()
-    for seat, candidate in candidates:
+    for item in candidates:
+        seat, candidate = item.seat, item.candidate
+        try:
+            adjusted(duration, item.adjustment)
+        except ValueError:
+            faults.append(
+                _(
+                    "seat {seat}: {adjustment} is no adjustment of time (a factor such as 4/3, minutes such as +10)"
+                ).format(seat=seat, adjustment=repr(item.adjustment))
+            )
         if seat not in seats:
             faults.append(_("seat {seat} is not one of the room's").format(seat=seat))
         if seat in seen_seats:
@@ -150,4 +179,5 @@ def _record(wave: Wave) -> dict[str, object]:
         "image": wave.image,
         "places": {f"{place.seat:02d}": place.candidate for place in wave.places},
         "minutes": wave.places[0].duration.total_seconds() / 60,
+        "adjustments": {f"{place.seat:02d}": place.adjustment for place in wave.places if place.adjustment},
     }

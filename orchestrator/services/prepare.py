@@ -1,7 +1,7 @@
 """Prepare a wave: one environment per seat, started, ready, and proved equal to the reference."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.domain.exam import CANDIDATES_AT_ONCE, PROVED, Environment, EnvironmentRole, Wave
@@ -14,6 +14,7 @@ from orchestrator.services.environments import (
     bring_up,
     check_image,
     chosen,
+    fits,
     new_environment,
     reference_fingerprint,
     remove,
@@ -29,11 +30,12 @@ DISK_RESERVE = 2 * 2**30
 
 @dataclass(frozen=True)
 class SeatResult:
-    """*fault* is None when the seat is as it must be."""
+    """*fault* is None when the seat is as it must be; *standby* says that one was ready behind it."""
 
     seat: int
     environment: str | None
     fault: str | None
+    standby: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def prepare(centre: Centre, wave_id: str) -> Report:
     wave = centre.wave(wave_id)
     with centre.locks.room(wave.room, f"wave prepare {wave.id}"):
         wave = centre.wave(wave_id)
+        centre.follow_clock()
         reached = centre.check_allowed(wave, Action.PREPARE)
         if wave.intent == Action.OPEN:
             raise Refused(
@@ -86,6 +89,9 @@ def prepare(centre: Centre, wave_id: str) -> Report:
             remove(centre, retired, _("Removing what is no longer needed"))
         environments = chosen(desired, desired)
         results = bring_up(centre, environments, reference, _("Preparing the seats"))
+        for item in environments:
+            if item.proved_at is not None and results[item.name] == PROVED:
+                centre.engine.prefer(item.name)
         centre.serve()
         now = centre.clock.now()
         proved = [replace(item, proved_at=now) for item in environments if results[item.name] == PROVED]
@@ -161,10 +167,13 @@ def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[E
     mine = {place.seat for place in wave.places if not place.absent}
     active = centre.active()
     retired = [
-        item
-        for item in existing
-        if item.seat in mine and item.role in {EnvironmentRole.STANDBY, EnvironmentRole.RETIRED}
+        item for item in existing if item.seat in mine and item.role in {EnvironmentRole.NEXT, EnvironmentRole.RETIRED}
     ]
+    standbys = {
+        item.seat: item
+        for item in existing
+        if item.role is EnvironmentRole.STANDBY and fits(centre, item, wave.image) and item.proved_at is not None
+    }
     desired: dict[int, Environment] = {}
     for seat in sorted(mine):
         current = active.get(seat)
@@ -180,10 +189,23 @@ def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[E
                     hint=_("Seal it first: `e5b seat seal {seat}`.").format(seat=seat),
                 )
             retired.append(current)
+        if seat in standbys:
+            # Between two waves the standbys become the next wave's environments.
+            desired[seat] = replace(standbys[seat], role=EnvironmentRole.ACTIVE, wave=wave.id)
+            continue
         made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.ACTIVE, existing)
         existing = [*existing, made]
         desired[seat] = replace(made, wave=wave.id)
+    for item in existing:
+        behind = item.role is EnvironmentRole.STANDBY and item.seat in mine and item.name not in _names(desired)
+        # What a supervisor is making for this wave goes on behind the seat.
+        if behind and not (fits(centre, item, wave.image) and centre.locks.supervised()):
+            retired.append(item)
     return desired, [replace(item, role=EnvironmentRole.RETIRED) for item in _unique(retired)]
+
+
+def _names(environments: Mapping[int, Environment]) -> set[str]:
+    return {item.name for item in environments.values()}
 
 
 def _accounted_for(centre: Centre, environment: Environment) -> bool:

@@ -1,13 +1,15 @@
 """Reset: a new environment behind each seat, proved before the gateway is switched, evidence before wiping."""
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Evidence, Place, Wave
 from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.lifecycle import HOLDS_SEATS, Action, WaveState
-from orchestrator.errors import EvidenceInvalid, NotFound, Refused
+from orchestrator.domain.time import Credit, CreditKind
+from orchestrator.errors import E5BError, EvidenceInvalid, NotFound, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
@@ -15,13 +17,15 @@ from orchestrator.services.environments import (
     bring_up,
     check_image,
     chosen,
+    fits,
+    is_as_proved,
     new_environment,
     reference_fingerprint,
     remove,
 )
 from orchestrator.services.evidence import has_evidence
 from orchestrator.services.prepare import Report, SeatResult
-from orchestrator.services.seal import seal_environment
+from orchestrator.services.seal import seal_environment, seal_left_behind
 
 
 def reset(centre: Centre, wave_id: str) -> Report:
@@ -41,7 +45,8 @@ def reset(centre: Centre, wave_id: str) -> Report:
         environments = chosen(centre.active(), [place.seat for place in wave.places])
         wave = replace(wave, intent=Action.RESET)
         centre.store.save(Entry("wave.reset_begun", wave.id), waves=[wave])
-        results = renew(centre, wave, environments)
+        results, leaving = renew(centre, wave, environments)
+        dispose(centre, leaving, [item.environment for item in results if item.environment and item.fault is None])
         faults = [result for result in results if result.fault is not None]
         wave = replace(wave, state=wave.state if faults else reached, intent=None)
         if not faults:
@@ -88,20 +93,15 @@ def _check_evidence(centre: Centre, wave: Wave) -> None:
 
 
 def renew(
-    centre: Centre,
-    wave: Wave,
-    environments: Sequence[Environment],
-    *,
-    touched: bool = False,
-    seal_first: Callable[[], object] | None = None,
-) -> list[SeatResult]:
-    """Put a proved new environment in the place of each of *environments*, then remove the old ones.
+    centre: Centre, wave: Wave, environments: Sequence[Environment], *, touched: bool = False
+) -> tuple[list[SeatResult], list[Environment]]:
+    """Put a proved new environment in the place of each of *environments*: the seats' results, and the environments
+    that no address leads to any more, for :func:`dispose`.
 
     An environment that nobody touched and that is still equal to the reference stays. *touched* says that a
     candidate goes on working in the new one at once. Until the wave is sealed its places follow the new ones; after
     that, and where evidence was waived, they remain the record of where the candidates worked. The caller holds the
-    room's lock and has seen to the evidence, or gives *seal_first*, which is called when a new environment is proved
-    and before the switch.
+    room's lock, and has seen to the evidence or sees to it before it disposes of the old ones.
     """
     site, image = wave.site, wave.image
     check_image(centre, site, image)
@@ -111,15 +111,22 @@ def renew(
     old = {item.seat: item for item in environments if item.name not in kept}
 
     with centre.locks.centre():
-        standbys, retired = _standbys(centre, wave, {item.seat for item in environments}, set(old))
-        centre.store.save(environments=[*standbys.values(), *retired])
+        ready, cold, retired = _behind(centre, wave, {item.seat for item in environments}, set(old))
+        centre.store.save(environments=[*cold.values(), *retired])
 
-    results = bring_up(centre, chosen(standbys, standbys), reference, _("Making the new environments"))
-    if seal_first is not None and PROVED in results.values():
-        seal_first()
+    results = dict.fromkeys((item.name for item in ready.values()), PROVED)
+    if cold:
+        results |= bring_up(centre, chosen(cold, cold), reference, _("Making the new environments"))
     now = centre.clock.now()
+    standbys = ready | cold
     switched = [
-        replace(item, role=EnvironmentRole.ACTIVE, proved_at=now, touched=touched, wave=wave.id if touched else None)
+        replace(
+            item,
+            role=EnvironmentRole.ACTIVE,
+            proved_at=item.proved_at or now,
+            touched=touched,
+            wave=wave.id if touched else None,
+        )
         for item in standbys.values()
         if results[item.name] == PROVED
     ]
@@ -133,39 +140,76 @@ def renew(
         for place in wave.places
     )
     centre.store.save(
-        *(Entry("seat.reset", wave.id, item.seat, {"environment": item.name, "proved": True}) for item in switched),
+        *(
+            Entry(
+                "seat.reset",
+                wave.id,
+                item.seat,
+                {
+                    "environment": item.name,
+                    "proved": item.proved_at.isoformat() if item.proved_at else None,
+                    "standby": item.seat in ready,
+                },
+            )
+            for item in switched
+        ),
         waves=[replace(wave, places=places)],
         environments=[*switched, *failed, *leaving],
     )
     centre.serve()
-    remove(centre, [*leaving, *failed, *retired], _("Removing the old environments"))
     return sorted(
-        [SeatResult(seat, standbys[seat].name, _fault(results[standbys[seat].name])) for seat in old]
+        [SeatResult(seat, item.name, _fault(results[item.name]), seat in ready) for seat, item in standbys.items()]
         + [SeatResult(item.seat, item.name, None) for item in environments if item.name in kept],
         key=lambda result: result.seat,
-    )
+    ), [*leaving, *failed, *retired]
 
 
-def _standbys(
+def dispose(centre: Centre, environments: Sequence[Environment], switched: Sequence[str] = ()) -> None:
+    """Give the environments *switched* their full share; seal of the others what is not in safety yet, and remove
+    them. Nobody waits for it where the centre is supervised: its supervisor does it."""
+    if centre.locks.supervised():
+        return
+    for name in switched:
+        centre.engine.prefer(name)
+    for item in environments:
+        # One that cannot be sealed now is not removed either.
+        with contextlib.suppress(E5BError):
+            seal_left_behind(centre, item)
+    if environments:
+        remove(centre, environments, _("Removing the old environments"))
+
+
+def _behind(
     centre: Centre, wave: Wave, seats: set[int], to_renew: set[int]
-) -> tuple[dict[int, Environment], list[Environment]]:
-    """The environment that will take its place behind each seat *to_renew*, and what is to be removed from *seats*."""
-    # What an interrupted run left behind the seats is used when it is of the right image.
+) -> tuple[dict[int, Environment], dict[int, Environment], list[Environment]]:
+    """What takes its place behind each seat *to_renew*: the standbys that are ready, and the environments to be made
+    where there is none. And what is to be removed from *seats*."""
     existing = centre.store.environments()
-    standbys: dict[int, Environment] = {}
-    retired = [item for item in existing if item.seat in seats and item.role is EnvironmentRole.RETIRED]
-    for item in existing:
-        if item.seat in seats and item.role is EnvironmentRole.STANDBY:
-            right = item.image == wave.image and item.url == centre.settings.seat_url(item.seat)
-            if right and item.seat in to_renew and item.seat not in standbys:
-                standbys[item.seat] = item
+    supervised = centre.locks.supervised()
+    ready: dict[int, Environment] = {}
+    cold: dict[int, Environment] = {}
+    retired = []
+    for item in (item for item in existing if item.seat in seats):
+        useful = item.seat in to_renew and fits(centre, item, wave.image)
+        if item.role is EnvironmentRole.RETIRED:
+            retired.append(item)
+        elif item.role is EnvironmentRole.NEXT:
+            # What an interrupted run has begun to make.
+            if useful and item.seat not in cold:
+                cold[item.seat] = item
             else:
                 retired.append(replace(item, role=EnvironmentRole.RETIRED))
-    for seat in sorted(to_renew - standbys.keys()):
-        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.STANDBY, existing)
+        elif item.role is EnvironmentRole.STANDBY:
+            if useful and item.proved_at is not None and is_as_proved(centre, item):
+                ready[item.seat] = item
+            elif not supervised:
+                retired.append(replace(item, role=EnvironmentRole.RETIRED))
+    retired += [replace(cold.pop(seat), role=EnvironmentRole.RETIRED) for seat in ready.keys() & cold.keys()]
+    for seat in sorted(to_renew - ready.keys() - cold.keys()):
+        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.NEXT, existing)
         existing = [*existing, made]
-        standbys[seat] = made
-    return standbys, retired
+        cold[seat] = made
+    return ready, cold, retired
 
 
 def _still_proved(centre: Centre, environments: Sequence[Environment], reference: Fingerprint) -> set[str]:
@@ -210,42 +254,61 @@ def _active(centre: Centre, seat: int) -> Environment:
 def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
     """Reset one seat, whatever its wave is doing, and say how it went.
 
-    While the wave is open or closed the seat's present state is sealed before the new environment takes its place, and
-    the candidate goes on there. Raises NotFound, Refused while the wave's opening is not completed, EvidenceInvalid
-    when a sealed wave's evidence does not hold.
+    While the wave is open or closed the seat leads to the new environment at once, where the candidate goes on; the old
+    one stays whole until its state is sealed. Raises NotFound, Refused while the wave's opening is not completed or
+    when somebody else has just reset the seat, EvidenceInvalid when a sealed wave's evidence does not hold.
     """
-    _active(centre, seat)
+    meant = _active(centre, seat)
     with centre.locks.room(holder(centre, seat)[0].room, f"seat reset {seat}"):
         wave, place = holder(centre, seat)
         _check_opening(wave)
         environment = _active(centre, seat)
-        evidence: list[Evidence] = []
+        if environment.name != meant.name:
+            raise Refused(
+                _("Seat {seat:02d} was reset by somebody else a moment ago.").format(seat=seat),
+                hint=_("Look at the seat; run the command again if it is to be reset once more."),
+            )
         must_seal = _must_seal(centre, wave, place, environment)
-        if must_seal:
-            if wave.state not in {WaveState.OPEN, WaveState.CLOSED}:
+        if must_seal and wave.state not in {WaveState.OPEN, WaveState.CLOSED}:
+            raise EvidenceInvalid(
+                _("Seat {seat:02d} is not reset: its evidence is missing or does not hold.").format(seat=seat),
+                hint=_("Seal again with `e5b seat seal SEAT`: the environments are untouched."),
+            )
+        if must_seal and place.closed_at is not None:
+            # A closing that was killed may have left the seat open: its end state comes after that.
+            centre.serve()
+        works = _works(wave, place)
+        if works:
+            place = place.credited(Credit(CreditKind.RESET, centre.clock.now()))
+            wave = wave.with_places(place)
+            centre.store.save(waves=[wave])
+        results, leaving = renew(centre, wave, [environment], touched=works)
+        result, wave = results[0], centre.wave(wave.id)
+        if works:
+            settled = next(item for item in wave.places if item.seat == seat).settled(
+                centre.clock.now(), CreditKind.RESET
+            )
+            wave = wave.with_places(settled)
+            centre.store.save(waves=[wave])
+        evidence = None
+        if must_seal and result.fault is None:
+            try:
+                evidence = seal_environment(centre, wave, place, environment)
+            except E5BError as error:
                 raise EvidenceInvalid(
-                    _("Seat {seat:02d} is not reset: its evidence is missing or does not hold.").format(seat=seat),
-                    hint=_("Seal again with `e5b seat seal SEAT`: the environments are untouched."),
-                )
-            if place.closed_at is not None:
-                # A closing that was killed may have left the seat open: its end state comes after that.
-                centre.serve()
-
-        def seal_it() -> None:
-            # It stays at rest: what the candidate would do between here and the switch would be in no evidence.
-            evidence.append(seal_environment(centre, wave, place, environment, thaw=False))
-
-        result = renew(
-            centre, wave, [environment], touched=_works(wave, place), seal_first=seal_it if must_seal else None
-        )[0]
+                    _("Seat {seat:02d} is reset, but what was done there is not sealed yet: {how}").format(
+                        seat=seat, how=error.message
+                    ),
+                    hint=_("Nothing is lost: the old environment stays whole until it is sealed."),
+                ) from error
         if not environment.touched and wave.state is not WaveState.SEALED:
             # It may have stayed, and be found right or wrong anew.
-            wave = centre.wave(wave.id)
             places = tuple(
                 replace(item, proof=result.fault or PROVED) if item.seat == seat else item for item in wave.places
             )
             centre.store.save(waves=[replace(wave, places=places)])
-    return result, evidence[0] if evidence else None
+        dispose(centre, leaving, [result.environment] if result.environment and result.fault is None else [])
+    return result, evidence
 
 
 def _check_opening(wave: Wave) -> None:

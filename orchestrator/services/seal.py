@@ -5,14 +5,14 @@ import time
 from dataclasses import dataclass, replace
 
 from orchestrator.domain import naming
-from orchestrator.domain.exam import PROVED, Environment, Evidence, Place, Wave
+from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Evidence, Place, Wave
 from orchestrator.domain.lifecycle import Action
 from orchestrator.errors import EnvironmentFailed, NotFound
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import READY_TIMEOUT, in_parallel
-from orchestrator.services.evidence import has_evidence
+from orchestrator.services.evidence import has_evidence, is_kept, is_safe
 
 
 @dataclass(frozen=True)
@@ -52,33 +52,46 @@ def seal(centre: Centre, wave_id: str, *, waive: tuple[int, str] | None = None) 
 
 
 def seal_places(centre: Centre, wave: Wave) -> dict[int, str]:
-    """Seal each seat of *wave* that a candidate could have worked at; the faults by seat. The caller holds the lock."""
-    by_name = {item.name: item for item in centre.store.environments()}
-    to_seal = [
-        (place, by_name[place.environment])
-        for place in wave.places
-        if place.waived is None and place.environment in by_name and by_name[place.environment].touched
-    ]
-    places = {environment.name: place for place, environment in to_seal}
+    """Seal each environment of *wave* that a candidate could have worked in, those that a reset put aside as well; the
+    faults by seat. The caller holds the lock."""
+    places = {
+        item.name: place for item in centre.store.environments() if (place := _to_seal(centre, wave, item)) is not None
+    }
+    environments = [item for item in centre.store.environments() if item.name in places]
 
     def seal_one(environment: Environment) -> str:
         place = places[environment.name]
-        if not has_evidence(centre, environment, place.closed_at):
+        closed = place.closed_at if place.environment == environment.name else None
+        if not has_evidence(centre, environment, closed):
             seal_environment(centre, wave, place, environment)
         return PROVED
 
-    environments = [environment for _place, environment in to_seal]
     results = in_parallel(centre, environments, seal_one, _("Sealing the seats"))
     return {item.seat: results[item.name] for item in environments if results[item.name] != PROVED}
 
 
-def seal_environment(
-    centre: Centre, wave: Wave, place: Place, environment: Environment, *, thaw: bool = True
-) -> Evidence:
-    """One environment's end state as an image layer and a portable archive, verified and recorded.
+def _to_seal(centre: Centre, wave: Wave, environment: Environment) -> Place | None:
+    """The place whose candidate worked in *environment*, if that is to be sealed."""
+    if not environment.touched or environment.wave != wave.id or environment.role is EnvironmentRole.GONE:
+        return None
+    place = wave.place(environment.seat)
+    if place is None or (place.environment == environment.name and place.waived is not None):
+        return None
+    # What a restore or a move put aside is kept already, and is not the candidate's end state.
+    return place if place.environment == environment.name or not is_kept(centre, environment) else None
 
-    Without *thaw* it is left at rest once its evidence holds.
-    """
+
+def seal_left_behind(centre: Centre, environment: Environment) -> Evidence | None:
+    """Seal an environment that a reset put aside, unless its work is in safety. The caller holds the room's lock."""
+    wave = centre.store.wave(environment.wave or "")
+    if wave is None or not environment.touched or is_safe(centre, environment):
+        return None
+    place = _to_seal(centre, wave, environment)
+    return None if place is None else seal_environment(centre, wave, place, environment)
+
+
+def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Environment) -> Evidence:
+    """One environment's end state as an image layer and a portable archive, verified and recorded."""
     observed = centre.engine.observe([environment.name]).get(environment.name)
     if observed is None or not observed.ours:
         raise EnvironmentFailed(
@@ -123,8 +136,6 @@ def seal_environment(
         archive = centre.sealing.write(
             f"{wave.id}/poste-{place.seat:02d}-{attempt}.tar.gz", manifest, centre.engine.export(environment.name)
         )
-        if not thaw:
-            stack.pop_all()
     evidence = Evidence(
         wave=wave.id,
         seat=place.seat,

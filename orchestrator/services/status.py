@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.domain.exam import Evidence, Wave
+from orchestrator.domain.exam import Alarm, Evidence, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS
 from orchestrator.domain.routes import RouteState
 from orchestrator.errors import EnvironmentFailed
@@ -26,6 +26,8 @@ class SeatStatus:
     absent: bool
     left_out: bool
     ends_at: datetime | None
+    suspended: bool
+    """Time is being given back: nobody knows the end yet."""
     evidence: Evidence | None
 
 
@@ -38,6 +40,7 @@ class WaveStatus:
     seats: tuple[SeatStatus, ...]
     next_step: str
     account: Mapping[str, str] | None
+    alarms: tuple[Alarm, ...]
 
 
 def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
@@ -56,11 +59,12 @@ def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
             absent=place.absent,
             left_out=place.left_out,
             ends_at=place.ends_at,
+            suspended=place.suspended,
             evidence=sealed.get(place.seat),
         )
         for place in wave.places
     )
-    return WaveStatus(wave, seats, next_step(wave), _account(centre, wave))
+    return WaveStatus(wave, seats, next_step(wave), _account(centre, wave), tuple(centre.store.alarms()))
 
 
 def _account(centre: Centre, wave: Wave) -> dict[str, str] | None:
@@ -107,6 +111,7 @@ def seats_status(centre: Centre) -> list[SeatStatus]:
                 absent=place.absent if place else False,
                 left_out=place.left_out if place else False,
                 ends_at=place.ends_at if place else None,
+                suspended=place is not None and place.suspended,
                 evidence=max(evidence, key=lambda item: item.attempt, default=None),
             )
         )

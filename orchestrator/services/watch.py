@@ -30,3 +30,8 @@ def stop_overflow(centre: Centre) -> list[int]:
             centre.store.save(Entry("seat.disk_overflow", seats[seat], seat, {"bytes": size}))
             frozen.append(seat)
     return frozen
+
+
+def is_overflowing(centre: Centre, environment: str) -> bool:
+    """Whether it has written more than limits.disk_mb."""
+    return centre.engine.sizes().get(environment, 0) > centre.settings.limits.disk_mb * 2**20

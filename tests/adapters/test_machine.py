@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.machine import FileLocks, SystemClock, SystemHost, actor
+from orchestrator.adapters.machine import ExamClock, FileLocks, SystemHost, actor
 from orchestrator.errors import Busy
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from orchestrator.adapters.machine import FileLocks, SystemClock\n"
-    "locks = FileLocks(Path(sys.argv[1]), SystemClock())\n"
+    "import sys, time; from pathlib import Path; from orchestrator.adapters.machine import FileLocks, ExamClock\n"
+    "locks = FileLocks(Path(sys.argv[1]), ExamClock(Path(sys.argv[1], 'clock')))\n"
     "with {lock}: print('held', flush=True); time.sleep(60)"
 )
 
@@ -37,7 +37,7 @@ def another_process(folder: Path, lock: str) -> Iterator["subprocess.Popen[bytes
 
 
 def locks(folder: Path, wait: float = 0.2) -> FileLocks:
-    return FileLocks(folder, SystemClock(), wait)
+    return FileLocks(folder, ExamClock(folder / "clock.json"), wait)
 
 
 def test_a_second_process_is_told_who_holds_the_room(tmp_path: Path) -> None:

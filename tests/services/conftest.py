@@ -19,7 +19,7 @@ from orchestrator.domain.exam import Environment, Place, Site, Wave
 from orchestrator.services.centre import Centre
 from orchestrator.services.close import close
 from orchestrator.services.open_wave import open_wave
-from orchestrator.services.plan_wave import plan_wave
+from orchestrator.services.plan_wave import Seated, plan_wave
 from orchestrator.services.prepare import prepare
 from orchestrator.services.reset import reset
 from orchestrator.services.seal import seal
@@ -68,6 +68,8 @@ class Lab:
 
     def plan(self, **given: Any) -> Wave:
         room = self.settings.rooms[0]
+        if "candidates" in given:
+            given["candidates"] = [Seated(*listed) for listed in given["candidates"]]
         wave = plan_wave(
             self.centre(),
             **{
@@ -75,7 +77,7 @@ class Lab:
                 "room": room.name,
                 "number": 1,
                 "site": Site.WORDPRESS,
-                "candidates": [(seat.number, f"C{seat.number:03d}") for seat in room.seats],
+                "candidates": [Seated(seat.number, f"C{seat.number:03d}") for seat in room.seats],
                 **given,
             },
         )

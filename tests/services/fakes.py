@@ -22,7 +22,7 @@ from orchestrator.domain.fingerprint import Fingerprint, content_digest
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route, RouteState
 from orchestrator.errors import Busy, Conflict, EnvironmentFailed, EvidenceInvalid, NoSpace
-from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts, SealedArchive
+from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts, Life, Noted, SealedArchive
 from orchestrator.services.centre import Centre
 from orchestrator.settings import Settings
 
@@ -65,6 +65,10 @@ class Container:
     paused: bool = False
     held: bool = False
     size: int = 0
+    started_at: datetime = START
+    ended_at: datetime | None = None
+    silent: bool = False
+    gentle: bool = False
 
 
 @dataclass
@@ -80,7 +84,9 @@ class Archive:
 
 @dataclass
 class World:
-    """*wiped* are the containers that were removed, *lost* those of them whose work was in no evidence that held at
+    """*layers* maps the images made of environments to the work in them.
+
+    *wiped* are the containers that were removed, *lost* those of them whose work was in no evidence that held at
     that moment; *defective* are seats whose new environments are born
     with an altered file, *unready* those whose site never serves; *faults* maps (method, container's name) to the
     error that it raises."""
@@ -88,6 +94,7 @@ class World:
     now: datetime = START
     images: dict[str, ImageFacts] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
+    layers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     archives: dict[str, Archive] = field(default_factory=dict)
     gateway: list[Route] | None = None
     network: bool = False
@@ -103,6 +110,11 @@ class World:
     ports: dict[int, str] = field(default_factory=dict)
     networks: list[str] = field(default_factory=list)
     references_taken: int = 0
+    supervised: bool = False
+    load: float = 5.0
+    noted: Noted | None = None
+    drift: timedelta = timedelta()
+    followed: int = 0
 
     def container(self, seat: int) -> Container:
         """The one that the gateway leads to."""
@@ -202,6 +214,18 @@ class WorldClock:
     def now(self) -> datetime:
         return self.world.now
 
+    def follow(self) -> None:
+        self.world.followed += 1
+
+    def note(self) -> None:
+        self.world.noted = Noted(self.world.now, rebooted=False)
+
+    def noted(self) -> Noted | None:
+        return self.world.noted
+
+    def drift(self) -> timedelta:
+        return self.world.drift
+
 
 class Silence:
     def begin(self, title: str, total: int) -> None: ...
@@ -218,6 +242,9 @@ class WorldHost:
 
     def memory_available(self) -> int:
         return self.world.memory
+
+    def processor_load(self) -> float:
+        return self.world.load
 
     def disk_free(self, path: Path) -> int:
         return self.world.disk_free
@@ -238,7 +265,7 @@ class MemoryLocks:
     fuse: Fuse
 
     @contextmanager
-    def room(self, room: str, command: str) -> Iterator[None]:
+    def room(self, room: str, command: str, *, patient: bool = True) -> Iterator[None]:
         self.fuse("locks.room")
         if room in self.world.held:
             raise Busy(f"Room {room}: `{self.world.held[room]}` is running.")
@@ -248,6 +275,20 @@ class MemoryLocks:
         finally:
             # The kernel gives it back, however the process ends.
             del self.world.held[room]
+
+    @contextmanager
+    def supervisor(self) -> Iterator[None]:
+        if self.world.supervised:
+            raise Busy("This centre is supervised already.")
+        self.world.supervised = True
+        try:
+            yield
+        finally:
+            self.world.supervised = False
+
+    def supervised(self) -> bool:
+        self.fuse("locks.supervised")
+        return self.world.supervised
 
     @contextmanager
     def centre(self) -> Iterator[None]:
@@ -358,7 +399,7 @@ class MemoryEngine:
             if item.ours or item.name in names
         }
 
-    def create(self, environment: Environment) -> None:
+    def create(self, environment: Environment, *, gently: bool = False) -> None:
         self._call("create", environment.name)
         assert self._world.network
         known = self._world.containers.get(environment.name)
@@ -370,23 +411,58 @@ class MemoryEngine:
             # As the engine does when it gives an address.
             assert environment.address not in taken, f"address {environment.address} is given twice"
             made = Container(
-                environment.name, environment.image, running=False, address=environment.address, seat=environment.seat
+                environment.name,
+                environment.image,
+                running=False,
+                address=environment.address,
+                seat=environment.seat,
+                started_at=self._world.now,
+                gentle=gently,
             )
+            if environment.layer is not None:
+                made.work = self._content(environment.layer)
             if environment.seat in self._world.defective:
                 made.altered = "/var/www/site/index.php"
             self._world.containers[environment.name] = made
         self._fuse(f"engine.create {environment.name}: created, not started")
         made.running = True
 
+    def _content(self, layer: str) -> tuple[str, ...]:
+        for tag, work in self._world.layers.items():
+            if self._world.images[tag].id == layer:
+                return work
+        raise EnvironmentFailed(f"The restore point's layer {layer} is gone.")
+
     def start(self, name: str) -> None:
         self._call("start", name)
         found = self._ours(name)
+        if not found.running and not found.paused:
+            found.started_at = self._world.now
         found.running, found.paused = True, False
+
+    def prefer(self, name: str) -> None:
+        self._call("prefer", name)
+        self._ours(name).gentle = False
+
+    def life(self, name: str) -> Life | None:
+        self._call("life", name)
+        found = self._world.containers.get(name)
+        if found is None or not found.ours:
+            return None
+        state = "paused" if found.paused else "running" if found.running else "exited"
+        drift = self._world.drift
+        return Life(state, found.started_at + drift, found.ended_at and found.ended_at + drift)
+
+    def answers(self, environment: Environment) -> str | None:
+        self._call("answers", environment.name)
+        found = self._world.containers.get(environment.name)
+        well = found is not None and found.running and not found.silent
+        return None if well else "it does not answer"
 
     def restart(self, name: str) -> None:
         self._call("restart", name)
         found = self._ours(name)
-        found.running, found.held = True, False
+        found.running, found.held, found.silent, found.started_at = True, False, False, self._world.now
 
     def remove(self, name: str) -> None:
         self._call("remove", name)
@@ -399,9 +475,10 @@ class MemoryEngine:
             for archive in self._world.archives.values()
             if archive.manifest["environment"] == name and archive.content == whole and not archive.damaged
         ]
+        kept = removed.work in [self._world.layers[tag] for tag in self._world.layers if tag.startswith("e5b-point/")]
         del self._world.containers[name]
         self._world.wiped.append(removed)
-        if removed.work and not sealed:
+        if removed.work and not sealed and not kept:
             self._world.lost.append(removed)
 
     def ready(self, name: str, timeout: float) -> None:
@@ -447,6 +524,26 @@ class MemoryEngine:
         identity = f"sha256:{'|'.join(found.work) or 'nothing'}"
         self._world.images[tag] = ImageFacts(identity, tag, None, None, 0)
         return LayerFacts(identity, tag, 1000)
+
+    def snapshot(self, name: str, tag: str, labels: Mapping[str, str], *, leave_frozen: bool = False) -> LayerFacts:
+        self._call("snapshot", name)
+        found = self._ours(name)
+        if leave_frozen:
+            found.running, found.paused = False, True
+            self._fuse(f"engine.snapshot {name}: frozen")
+        identity = f"sha256:{tag}"
+        self._world.images[tag] = self._world.images[identity] = ImageFacts(identity, tag, None, None, 0)
+        self._world.layers[tag] = found.work
+        return LayerFacts(identity, tag, 1000)
+
+    def layers(self) -> dict[str, str]:
+        self._call("layers")
+        return {tag: self._world.images[tag].id for tag in self._world.layers}
+
+    def remove_layer(self, tag: str) -> None:
+        self._call("remove_layer", tag)
+        if self._world.layers.pop(tag, None) is not None:
+            del self._world.images[self._world.images.pop(tag).id]
 
     def export(self, name: str) -> Iterator[bytes]:
         self._call("export", name)

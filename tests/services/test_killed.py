@@ -85,7 +85,7 @@ COMMANDS = [
 
 LOOKS = re.compile(
     r"store\.(?!save).*|engine\.(observe|image|facts|ready|fingerprint|describe|sizes).*"
-    r"|sealing\.verify.*|gateway\.serving|locks\.room"
+    r"|engine\.(life|answers|layers).*|sealing\.verify.*|gateway\.serving|locks\.(room|supervised)"
 )
 """Calls that change nothing."""
 

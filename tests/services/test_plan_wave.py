@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.domain.exam import Site
 from orchestrator.errors import E5BError, ImageUnusable, InputInvalid, NotFound, Refused
-from orchestrator.services.plan_wave import parse_candidates
+from orchestrator.services.plan_wave import Seated, parse_candidates
 from orchestrator.services.prepare import prepare
 from tests.services import fakes
 from tests.services.conftest import Lab
@@ -133,7 +133,7 @@ def test_a_candidate_sits_once_in_a_half_day(new_lab: Callable[..., Lab]) -> Non
 
 
 def test_lists_as_spreadsheets_save_them() -> None:
-    expected = [(1, "C001"), (12, "0123")]
+    expected = [Seated(1, "C001"), Seated(12, "0123")]
     for text in (
         "1;C001\n12;0123\n",
         "\ufeffposte;candidat\r\n1;C001\r\n12;0123\r\n",
@@ -143,10 +143,25 @@ def test_lists_as_spreadsheets_save_them() -> None:
         assert parse_candidates(text) == expected
 
 
+def test_adjustments_of_time_are_a_third_column() -> None:
+    listed = parse_candidates("poste;candidat;temps\n1;C001;4/3\n2;C002;+10\n3;C003;\n4;C004;Tiers temps\n")
+    assert [item.adjustment for item in listed] == ["4/3", "+10", None, "4/3"]
+
+
+@pytest.mark.parametrize("adjustment", ["more", "3/4", "4/0", "-10", "+300", "0/1", "99/1", "04/03/2027"])
+def test_what_is_no_adjustment_is_named_with_its_seat(
+    lab: Lab, adjustment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("E5B_LANG", "en")
+    with pytest.raises(InputInvalid) as raised:
+        lab.plan(candidates=[(1, "C001"), (2, "C002", adjustment)])
+    assert len(raised.value.details) == 1 and raised.value.details[0].startswith("seat 2:")
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("1;C001;more", [1]),
+        ("1;C001;4/3;more", [1]),
         ("1;C001\nDupont;C002", [2]),
         ("Dupont;C001\n2;C002", [1]),
         ("1;C001\n2", [2]),

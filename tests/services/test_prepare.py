@@ -11,7 +11,7 @@ from orchestrator.domain.exam import EnvironmentRole, Site
 from orchestrator.errors import Conflict, EngineUnavailable, ImageUnusable, NoSpace, NotFound, Refused
 from orchestrator.services.abandon import abandon
 from orchestrator.services.absent import mark_absent
-from orchestrator.services.plan_wave import plan_wave
+from orchestrator.services.plan_wave import Seated, plan_wave
 from orchestrator.services.prepare import DISK_PER_SEAT, DISK_RESERVE, prepare
 from orchestrator.services.reset import reset_seat, seal_seat
 from tests.services import fakes
@@ -266,7 +266,7 @@ def test_addresses_are_never_given_twice_by_two_rooms(new_lab: Callable[..., Lab
         room="salle-2",
         number=1,
         site=Site.WORDPRESS,
-        candidates=[(11, "D1"), (12, "D2"), (13, "D3")],
+        candidates=[Seated(11, "D1"), Seated(12, "D2"), Seated(13, "D3")],
     )
     together = Together()
     with ThreadPoolExecutor(2) as pool:

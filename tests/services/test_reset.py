@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.domain.exam import EnvironmentRole
+from orchestrator.domain.time import CreditKind
 from orchestrator.errors import EnvironmentFailed, EvidenceInvalid, ImageUnusable, NotFound, Refused
 from orchestrator.services.abandon import abandon
 from orchestrator.services.absent import mark_absent
@@ -102,7 +103,7 @@ def test_an_image_that_is_gone_resets_nothing(lab: Lab) -> None:
 
 
 def test_a_reset_needs_addresses_for_the_new_beside_the_old(new_lab: fakes.Any) -> None:
-    lab: Lab = new_lab(rooms={"salle-1": range(1, 7)}, network={"subnet": "10.213.0.0/28"})
+    lab: Lab = new_lab(rooms={"salle-1": range(1, 7)}, network={"subnet": "10.213.0.0/27"})
     for number in range(1, 5):
         lab.wave_id = ""
         lab.plan(number=number, candidates=[(seat, f"W{number}{seat}") for seat in range(1, 7)])
@@ -112,7 +113,7 @@ def test_a_reset_needs_addresses_for_the_new_beside_the_old(new_lab: fakes.Any) 
 # One seat
 
 
-def test_while_candidates_work_the_seat_is_sealed_first_and_the_candidate_goes_on(lab: Lab) -> None:
+def test_while_candidates_work_the_candidate_goes_on_at_once_and_what_was_done_is_sealed(lab: Lab) -> None:
     lab.at("open")
     old = lab.active(2)
     assert reset_seat_preview(lab.centre(), 2) == (old, True)
@@ -133,11 +134,12 @@ def test_while_candidates_work_the_seat_is_sealed_first_and_the_candidate_goes_o
     lab.at("reset").check()
 
 
-def test_the_journal_says_sealed_before_it_says_reset(lab: Lab) -> None:
+def test_the_old_environment_is_wiped_after_its_evidence_and_the_interruption_is_given_back(lab: Lab) -> None:
     lab.at("open")
     reset_seat(lab.centre(), 2)
     actions = [line.action for line in lab.centre().store.journal() if line.seat == 2]
-    assert actions == ["seat.sealed", "seat.reset", "environment.removed"]
+    assert actions == ["seat.reset", "seat.sealed", "environment.removed"]
+    assert [(credit.kind, credit.going_on) for credit in lab.place(2).credits] == [(CreditKind.RESET, False)]
 
 
 def test_work_after_a_reset_that_failed_is_in_the_evidence(lab: Lab) -> None:
@@ -154,18 +156,21 @@ def test_work_after_a_reset_that_failed_is_in_the_evidence(lab: Lab) -> None:
     lab.at("reset").check()
 
 
-def test_a_seat_that_cannot_be_sealed_keeps_its_environment(lab: Lab) -> None:
+def test_what_cannot_be_sealed_stays_whole_behind_the_new_environment(lab: Lab) -> None:
     lab.at("open")
     old = lab.active(2)
     lab.world.faults["export", old.name] = EnvironmentFailed("the dump failed")
-    with pytest.raises(EnvironmentFailed):
+    with pytest.raises(EvidenceInvalid):
         reset_seat(lab.centre(), 2)
-    assert lab.active(2) == old and lab.world.wiped == []
-    lab.world.faults.clear()
+    assert lab.active(2) != old and lab.world.wiped == []
     lab.world.candidates_work("second page")
-    assert reset_seat(lab.centre(), 2)[0].fault is None
     lab.world.later(minutes=40)
+    lab.at("closed")
+    assert seal(lab.centre(), lab.wave_id).faults.keys() == {2}
+    lab.world.faults.clear()
     lab.at("reset").check()
+    contents = {lab.world.archives[item.archive].content for item in lab.centre().store.evidence() if item.seat == 2}
+    assert contents == {b"first page\n", b"second page\n"}
 
 
 def test_a_seat_reset_again_and_again(lab: Lab) -> None:

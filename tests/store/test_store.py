@@ -307,9 +307,9 @@ def test_two_processes_make_the_same_new_database(tmp_path: Path) -> None:
 
 def test_a_process_killed_while_it_writes_leaves_a_whole_database(path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from orchestrator.adapters.machine import SystemClock;"
+        "import sys; from pathlib import Path; from orchestrator.adapters.machine import ExamClock;"
         "from orchestrator.adapters.store import SqliteStore; from orchestrator.ports import Entry;"
-        "store = SqliteStore(Path(sys.argv[1]), SystemClock(), 'x')\n"
+        "store = SqliteStore(Path(sys.argv[1]), ExamClock(Path(sys.argv[1] + '.clock')), 'x')\n"
         "while True: store.save(Entry('a'), Entry('b')); print(flush=True)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as process:

@@ -1,0 +1,427 @@
+"""Supervise a centre: watch the time and the sites, repair what has stopped, give lost time back, and do in the
+background what nobody should wait for: sealing, restore points, standbys, removals."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from orchestrator.domain.exam import AlarmKind, Environment, EnvironmentRole, Place, PointKind, Wave
+from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.time import OF_COMMANDS, Credit, CreditKind
+from orchestrator.errors import Busy, E5BError, NoSpace
+from orchestrator.i18n import _
+from orchestrator.ports import Entry, Life
+from orchestrator.services.alarms import clear_alarm, raise_alarm
+from orchestrator.services.centre import Centre
+from orchestrator.services.clock import Told, seal_closed, shut_due
+from orchestrator.services.environments import remove
+from orchestrator.services.evidence import is_safe
+from orchestrator.services.points import due_points, prune_points, take_now
+from orchestrator.services.prepare import DISK_RESERVE
+from orchestrator.services.restore import LAST, restore
+from orchestrator.services.seal import seal_left_behind
+from orchestrator.services.standbys import give_up_standbys, make_standby
+from orchestrator.services.watch import DISK_INTERVAL, is_overflowing, stop_overflow
+
+INTERVAL = 0.5
+"""Seconds between two looks at the time. A candidate's time is right to the second."""
+
+LOOK = 1.5
+"""Seconds between two looks at the sites."""
+
+NOTE = 2.0
+"""Seconds between two notes of the clock: as much as a reboot may credit too much."""
+
+RETRY = 20.0
+"""Seconds before a wave that could not be sealed is tried again, and before the same fault is said again."""
+
+HUNG = 30.0
+"""Seconds without an answer after which an environment that runs is stopped and started again."""
+
+HUNG_AGAIN = 120.0
+"""Seconds that it is then left to come round."""
+
+MEMORY_LEAST = 384 * 2**20
+"""Bytes of free memory below which there is an alarm."""
+
+DRIFT_MOST = timedelta(seconds=3)
+"""Between the system's clock and the exam's, while a wave is open."""
+
+BY_ITSELF = (CreditKind.OUTAGE, CreditKind.MACHINE, *OF_COMMANDS)
+"""Credits that end when the seat's site answers again: the supervisor's own, and those of commands that were killed."""
+
+
+@dataclass
+class Trouble:
+    """A site that does not answer: since when it is not known to have answered, and how often it was asked."""
+
+    since: datetime
+    looks: int = 0
+
+
+@dataclass
+class Supervisor:
+    """One life of the supervisor. What must outlast it is in the store: credits, alarms, roles."""
+
+    centre: Centre
+    tell: Told
+    answered: dict[str, datetime] = field(default_factory=dict)
+    trouble: dict[str, Trouble] = field(default_factory=dict)
+    restarted: dict[str, float] = field(default_factory=dict)
+    gateway_answered: datetime | None = None
+    gateway_silent: int = 0
+    preferred: set[str] = field(default_factory=set)
+    standby_at: float = 0.0
+
+    # At the start
+
+    def resume(self) -> None:
+        """Take up where the last supervisor was: what stopped while nobody looked is given back."""
+        centre, noted = self.centre, self.centre.clock.noted()
+        centre.clock.note()
+        for wave, place, environment in self._working():
+            if noted is None or environment is None:
+                continue
+            began = noted.at if noted.rebooted else self._restarted_since(environment, noted.at)
+            if began is not None and place.opened_at is not None:
+                kind = CreditKind.MACHINE if noted.rebooted else CreditKind.OUTAGE
+                self._credit(wave.id, place.seat, Credit(kind, max(began, place.opened_at)), patient=True)
+
+    def _restarted_since(self, environment: Environment, moment: datetime) -> datetime | None:
+        """When the run before the present one ended, if the present one began after *moment*."""
+        life, drift = self.centre.engine.life(environment.name), self.centre.clock.drift()
+        if life is None or life.started_at is None or life.started_at - drift <= moment:
+            return None
+        return moment if life.ended_at is None else max(moment, life.ended_at - drift)
+
+    # The sites
+
+    def look(self, pool: ThreadPoolExecutor) -> None:
+        """Ask every open site whether it answers; give lost time back and repair."""
+        centre = self.centre
+        self._look_at_gateway()
+        working = [(wave, place, environment) for wave, place, environment in self._working() if environment]
+        begun = centre.clock.now()
+        answers = pool.map(lambda item: centre.engine.answers(item[2]), working)
+        for (wave, place, environment), fault in zip(working, answers, strict=True):
+            if fault is None:
+                self._well(wave, place, environment, begun)
+            else:
+                with suppress(Busy):
+                    self._ill(wave, place, environment, fault)
+        self._look_at_machine(bool(working))
+
+    def _well(self, wave: Wave, place: Place, environment: Environment, moment: datetime) -> None:
+        centre, name = self.centre, environment.name
+        self.answered[name] = moment
+        self.trouble.pop(name, None)
+        if place.has_going_on(*BY_ITSELF):
+            self._settle(wave.id, place.seat, *BY_ITSELF)
+        for kind in (AlarmKind.DEAD, AlarmKind.SLOW, AlarmKind.OVERFLOW):
+            if clear_alarm(centre, kind, place.seat):
+                self.tell(_("seat {seat:02d}").format(seat=place.seat), _("its site answers again"))
+        if name not in self.preferred:
+            centre.engine.prefer(name)
+            self.preferred.add(name)
+
+    def _ill(self, wave: Wave, place: Place, environment: Environment, fault: str) -> None:
+        centre, name = self.centre, environment.name
+        trouble = self.trouble.setdefault(
+            name, Trouble(self.answered.get(name, max(filter(None, (place.opened_at, environment.proved_at)))))
+        )
+        trouble.looks += 1
+        life = centre.engine.life(name)
+        if trouble.looks < 2 and life is not None and life.state == "running":
+            # Once is no fault: a busy machine, a snapshot.
+            return
+        with centre.locks.room(wave.room, f"seat repair {place.seat}", patient=False):
+            if not self._is_still(wave.id, place.seat, name):
+                return
+            self._credit(wave.id, place.seat, Credit(CreditKind.OUTAGE, trouble.since, reason=fault), held=True)
+            if life is not None and life.state == "running":
+                self.alarm(AlarmKind.SLOW, place.seat, wave.id, _("its site does not answer: {how}").format(how=fault))
+                self._wake(wave, place, name, trouble)
+                return
+            if life is not None:
+                self.alarm(
+                    AlarmKind.DEAD,
+                    place.seat,
+                    wave.id,
+                    _("its environment stands still ({state})").format(state=life.state),
+                )
+                self._start(wave, place, name, life)
+                return
+            self.alarm(AlarmKind.DEAD, place.seat, wave.id, _("its environment is not there any more"))
+        # All that is left is the last restore point. Whatever was done since is given back as time.
+        restored = restore(centre, place.seat, LAST, technical=True)
+        self.tell(
+            _("seat {seat:02d}").format(seat=place.seat),
+            _("its environment was gone: restored to point {number}").format(
+                number=restored.point.number if restored.point else 0
+            ),
+        )
+
+    def _wake(self, wave: Wave, place: Place, name: str, trouble: Trouble) -> None:
+        silent = (self.centre.clock.now() - trouble.since).total_seconds()
+        if silent < HUNG or time.monotonic() < self.restarted.get(name, 0.0):
+            return
+        self.restarted[name] = time.monotonic() + HUNG_AGAIN
+        self.centre.store.save(Entry("seat.restarted", wave.id, place.seat, {"environment": name, "silent_s": silent}))
+        self.tell(_("seat {seat:02d}").format(seat=place.seat), _("its site is started again"))
+        self.centre.engine.restart(name)
+
+    def _start(self, wave: Wave, place: Place, name: str, life: Life) -> None:
+        if life.state == "paused" and is_overflowing(self.centre, name):
+            # Frozen for what it writes: it would go on writing.
+            return
+        self.centre.store.save(Entry("seat.started", wave.id, place.seat, {"environment": name, "was": life.state}))
+        self.centre.engine.start(name)
+
+    # The gateway
+
+    def _look_at_gateway(self) -> None:
+        centre = self.centre
+        now = centre.clock.now()
+        working = self._working()
+        if centre.gateway.serving() is not None:
+            self.gateway_answered, self.gateway_silent = now, 0
+            for wave, place, _environment in working:
+                if place.has_going_on(CreditKind.GATEWAY):
+                    self._settle(wave.id, place.seat, CreditKind.GATEWAY)
+            if clear_alarm(centre, AlarmKind.GATEWAY, None):
+                self.tell(_("gateway"), _("it serves again"))
+            return
+        self.gateway_silent += 1
+        if not working:
+            return
+        since = self.gateway_answered or now
+        for wave, place, _environment in working:
+            began = max(since, place.opened_at or since)
+            with suppress(Busy):
+                self._credit(wave.id, place.seat, Credit(CreditKind.GATEWAY, began))
+        self.alarm(AlarmKind.GATEWAY, None, None, _("the gateway does not answer"))
+        # The engine starts it again by itself; where it does not, we do.
+        if self.gateway_silent >= 2:
+            centre.serve()
+
+    # The machine
+
+    def _look_at_machine(self, working: bool) -> None:
+        centre, host = self.centre, self.centre.host
+        free = min(host.disk_free(folder) for folder in (centre.engine.facts().root, centre.settings.centre.state))
+        self._state(
+            AlarmKind.DISK,
+            free < DISK_RESERVE,
+            _("the disk is nearly full: {free} MB are free").format(free=free // 10**6),
+        )
+        memory = host.memory_available()
+        pressed = memory < MEMORY_LEAST
+        self._state(AlarmKind.MEMORY, pressed, _("memory is short: {free} MB are free").format(free=memory // 10**6))
+        give_up_standbys(centre, pressed=pressed)
+        drift = centre.clock.drift()
+        self._state(
+            AlarmKind.CLOCK,
+            working and abs(drift) > DRIFT_MOST,
+            _("the system's clock was set: it is {seconds:+.0f} s from the exam's, which does not follow it").format(
+                seconds=drift.total_seconds()
+            ),
+        )
+
+    def _state(self, kind: AlarmKind, on: bool, message: str) -> None:
+        if on:
+            self.alarm(kind, None, None, message)
+        elif clear_alarm(self.centre, kind, None):
+            self.tell(_("machine"), _("over: {what}").format(what=_(kind.value)))
+
+    def alarm(self, kind: AlarmKind, seat: int | None, wave: str | None, message: str) -> None:
+        if raise_alarm(self.centre, kind, seat, wave, message):
+            about = _("machine") if seat is None else _("seat {seat:02d}").format(seat=seat)
+            self.tell(about, _("ALARM: {what}").format(what=message))
+
+    # Time given back
+
+    def _credit(self, wave_id: str, seat: int, credit: Credit, *, held: bool = False, patient: bool = False) -> None:
+        with self._room(wave_id, seat, held=held, patient=patient):
+            wave = self.centre.wave(wave_id)
+            place = wave.place(seat)
+            if place is None or wave.state is not WaveState.OPEN or not place.working:
+                return
+            changed = place.credited(credit)
+            if changed != place:
+                self.centre.store.save(
+                    Entry(
+                        "seat.credit", wave_id, seat, {"kind": credit.kind.value, "since": credit.began_at.isoformat()}
+                    ),
+                    waves=[wave.with_places(changed)],
+                )
+
+    def _settle(self, wave_id: str, seat: int, *kinds: CreditKind) -> None:
+        with suppress(Busy), self._room(wave_id, seat):
+            wave = self.centre.wave(wave_id)
+            place = wave.place(seat)
+            if place is None or wave.state is not WaveState.OPEN:
+                return
+            changed = place.settled(self.centre.clock.now(), *kinds)
+            if changed != place:
+                end = changed.ends_at
+                self.centre.store.save(
+                    Entry("seat.credited", wave_id, seat, {"until": end.isoformat() if end else None}),
+                    waves=[wave.with_places(changed)],
+                )
+
+    @contextmanager
+    def _room(self, wave_id: str, seat: int, *, held: bool = False, patient: bool = False) -> Iterator[None]:
+        if held:
+            yield
+            return
+        with self.centre.locks.room(self.centre.wave(wave_id).room, f"seat time {seat}", patient=patient):
+            yield
+
+    # What is desired
+
+    def _working(self) -> list[tuple[Wave, Place, Environment | None]]:
+        """Every place where a candidate works now, with its environment."""
+        by_name = {item.name: item for item in self.centre.store.environments()}
+        return [
+            (wave, place, by_name.get(place.environment or ""))
+            for wave in self.centre.store.waves()
+            if wave.state is WaveState.OPEN
+            for place in wave.places
+            if place.working
+        ]
+
+    def _is_still(self, wave_id: str, seat: int, environment: str) -> bool:
+        place = self.centre.wave(wave_id).place(seat)
+        return place is not None and place.working and place.environment == environment
+
+    # In the background, one thing at a time
+
+    def work(self) -> None:
+        """Do the one most urgent thing that is to be done; what has no place in an exam's second waits here."""
+        with suppress(Busy):
+            for job in (self._take_away, self._take_point, self._prune, self._make_standby):
+                if job():
+                    return
+
+    def _take_away(self) -> bool:
+        centre = self.centre
+        rooms = {seat.number: room.name for room in centre.settings.rooms for seat in room.seats}
+        for item in centre.store.environments():
+            left = item.role in {EnvironmentRole.RETIRED, EnvironmentRole.NEXT}
+            if not left or item.seat not in rooms:
+                continue
+            with suppress(Busy), centre.locks.room(rooms[item.seat], f"seat tidy {item.seat}", patient=False):
+                now = next(other for other in centre.store.environments() if other.name == item.name)
+                if now.role is EnvironmentRole.NEXT:
+                    # Its command was killed: whoever makes one holds the lock that we hold.
+                    now = replace(now, role=EnvironmentRole.RETIRED)
+                    centre.store.save(environments=[now])
+                if now.role is not EnvironmentRole.RETIRED:
+                    continue
+                seal_left_behind(centre, now)
+                if not is_safe(centre, now):
+                    continue
+                remove(centre, [now], _("Removing the old environments"))
+                return True
+        return False
+
+    def _take_point(self) -> bool:
+        centre = self.centre
+        for wave, seat in due_points(centre):
+            try:
+                with centre.locks.room(wave.room, f"point take {seat}", patient=False):
+                    take_now(centre, wave.id, seat, PointKind.SCHEDULED)
+            except NoSpace as error:
+                self.alarm(AlarmKind.POINTS, None, wave.id, error.message)
+                return False
+            clear_alarm(centre, AlarmKind.POINTS, None)
+            return True
+        return False
+
+    def _prune(self) -> bool:
+        return bool(prune_points(self.centre))
+
+    def _make_standby(self) -> bool:
+        if time.monotonic() < self.standby_at:
+            return False
+        made = make_standby(self.centre)
+        if made is None:
+            self.standby_at = time.monotonic() + LOOK
+        return made is not None
+
+
+def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped: Callable[[float], bool]) -> None:
+    """Supervise until *stopped* (called with the seconds to wait) is true. A fault is said once every RETRY seconds.
+
+    Raises Busy when the centre is supervised already.
+    """
+    said: dict[str, float] = {}
+
+    def say(faults: Sequence[E5BError]) -> None:
+        for fault in faults:
+            if time.monotonic() >= said.get(fault.message, 0.0):
+                said[fault.message] = time.monotonic() + RETRY
+                report(fault)
+
+    def attempt(what: Callable[[], object]) -> None:
+        try:
+            what()
+        except Busy:
+            pass
+        except E5BError as error:
+            say([error])
+
+    def note() -> None:
+        centre.follow_clock()
+        centre.clock.note()
+
+    def overflow() -> None:
+        for seat in stop_overflow(centre):
+            supervisor.alarm(
+                AlarmKind.OVERFLOW, seat, None, _("too much written: its site is frozen; restore or reset this seat")
+            )
+
+    def seal() -> list[E5BError]:
+        faults = seal_closed(centre, tell)
+        for fault in faults:
+            supervisor.alarm(AlarmKind.EVIDENCE, None, None, fault.message)
+        if not faults:
+            clear_alarm(centre, AlarmKind.EVIDENCE, None)
+        return faults
+
+    supervisor = Supervisor(centre, tell)
+    with (
+        centre.locks.supervisor(),
+        ThreadPoolExecutor(20, thread_name_prefix="look") as lookers,
+        # Sealing takes its time, and what cannot be sealed is tried again: meanwhile other seats are looked after.
+        ThreadPoolExecutor(4, thread_name_prefix="background") as background,
+    ):
+        attempt(supervisor.resume)
+        jobs: dict[str, tuple[Callable[[], object], float]] = {
+            "look": (lambda: attempt(lambda: supervisor.look(lookers)), LOOK),
+            "overflow": (lambda: attempt(overflow), DISK_INTERVAL),
+            "work": (lambda: attempt(supervisor.work), INTERVAL),
+            "seal": (seal, INTERVAL),
+        }
+        running: dict[str, Future[object]] = {}
+        due = dict.fromkeys(jobs, 0.0)
+        note_at = 0.0
+        while True:
+            if time.monotonic() >= note_at:
+                note_at = time.monotonic() + NOTE
+                attempt(note)
+            say(shut_due(centre, tell))
+            for name, (job, interval) in jobs.items():
+                if name in running and running[name].done():
+                    result = running.pop(name).result()
+                    due[name] = time.monotonic() + interval
+                    if isinstance(result, list) and result:
+                        due[name] = time.monotonic() + RETRY
+                        say(result)
+                if name not in running and time.monotonic() >= due[name]:
+                    running[name] = background.submit(job)
+            if stopped(INTERVAL):
+                return
