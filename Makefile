@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint catalogue clean test-tools
+.PHONY: help setup demo test lint bench catalogue clean test-tools
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,6 +30,11 @@ lint: $(STAMP) ## run the checks that need no engine
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: setup ## measure this machine, side by side with a technician's script (about an hour; nothing else may run)
+	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(BIN)/python -m bench $(ARGS)
 
 catalogue: $(STAMP) ## bring the French messages up to date with the code; what is new is to be translated
 	@$(BIN)/pybabel -q extract --add-location=file --no-wrap -o $(VENV)/e5b.pot orchestrator simulation

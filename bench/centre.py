@@ -1,0 +1,230 @@
+"""A centre of the bench's own on the real engine: its commands as a person types them, and all that it made removed."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from orchestrator import wiring
+from orchestrator.cli.output import NoProgress
+from orchestrator.domain import naming
+from orchestrator.domain.exam import CANDIDATES_AT_ONCE
+from orchestrator.errors import E5BError
+from orchestrator.services.centre import Centre
+from orchestrator.settings import load
+
+STAFF = "127.0.2.1"
+ROOM = "salle-bench"
+
+
+class Failed(Exception):
+    """A command did not do what the bench needs; its own words."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended well: wall-clock seconds from its start to its end, and what it answered as JSON."""
+
+    seconds: float
+    answer: Any
+
+
+class BenchCentre:
+    """*seats* is how many workstations its one room has; *at_once* of them take part in a wave."""
+
+    def __init__(self, client: docker.DockerClient, folder: Path, centre_id: str, seats: int, **settings: str) -> None:
+        self.client, self.folder, self.id = client, folder, centre_id
+        self.seats = seats
+        self._waves = 0
+        self.first_port = free_ports(seats)
+        self.env = {**os.environ, "E5B_LANG": "en", "NO_COLOR": "1", "E5B_CENTRE": str(folder / "centre.toml")}
+        self._run(
+            "init",
+            *("--id", centre_id, "--name", "Bench", "--room", ROOM, "--seats", str(seats)),
+            *("--first-address", "127.0.4.1", "--first-port", str(self.first_port), "--staff", STAFF),
+            *("--subnet", free_subnet(client)),
+        )
+        self._change(settings)
+
+    def _change(self, settings: dict[str, str]) -> None:
+        """Give settings (``section.name``) other values than `e5b init` wrote."""
+        path = self.folder / "centre.toml"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for key, value in settings.items():
+            section, _dot, name = key.partition("__")
+            start = lines.index(f"[{section}]")
+            at = next(n for n in range(start + 1, len(lines)) if lines[n].lstrip("# ").startswith(f"{name} ="))
+            lines[at] = f"{name} = {value}"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    # The command line
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *arguments], cwd=self.folder, env=self.env, text=True, **options
+        )
+
+    def _run(self, *arguments: str) -> tuple[float, str]:
+        begun = time.monotonic()
+        process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = process.communicate(timeout=900)
+        seconds = time.monotonic() - begun
+        if process.returncode:
+            raise Failed(f"e5b {' '.join(arguments)}: exit status {process.returncode}\n{out[-2000:]}\n{err[-2000:]}")
+        return seconds, out
+
+    def e5b(self, *arguments: str) -> Done:
+        """The whole command, its start and Python's included. Raises Failed."""
+        seconds, out = self._run(*arguments, "--json")
+        return Done(seconds, json.loads(out))
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """`e5b serve` runs in the background."""
+        with (self.folder / "serve.log").open("a") as log:
+            process = self.start("serve", stdout=log, stderr=log)
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(60)
+
+    # A wave
+
+    def plan(self, site: str, seats: int) -> str:
+        self._waves += 1
+        number, day = 1 + (self._waves - 1) % 90, 1 + (self._waves - 1) // 90
+        pairs = [f"--candidate={seat}=B{100 + seat}" for seat in range(1, min(seats, CANDIDATES_AT_ONCE) + 1)]
+        answer = self.e5b(
+            *("wave", "plan", "--half-day", f"2027-05-{day:02d}-am", "--room", ROOM, "--site", site),
+            *("--number", str(number), "--minutes", "200", *pairs),
+        ).answer
+        return str(answer["id"])
+
+    def prepare(self, wave: str) -> Done:
+        return self.e5b("wave", "prepare", wave)
+
+    def opened(self, site: str, seats: int) -> str:
+        """A wave that is open."""
+        wave = self.plan(site, seats)
+        self.prepare(wave)
+        self.e5b("wave", "open", wave)
+        return wave
+
+    def close(self, wave: str) -> Done:
+        return self.e5b("wave", "close", wave, "--early", "bench")
+
+    def seal(self, wave: str) -> Done:
+        return self.e5b("wave", "seal", wave)
+
+    def reset(self, wave: str) -> Done:
+        return self.e5b("wave", "reset", wave)
+
+    def abandon(self, wave: str) -> None:
+        self.e5b("wave", "abandon", wave, "--yes", "--reason", "bench")
+
+    # What it is made of
+
+    def inside(self) -> Centre:
+        """The same centre through its services, in this process."""
+        return wiring.centre(load(self.folder / "centre.toml"), NoProgress())
+
+    def source(self, seat: int) -> str:
+        """The workstation's own address."""
+        return f"127.0.4.{seat}"
+
+    def port(self, seat: int) -> int:
+        return self.first_port + seat - 1
+
+    def url(self, seat: int) -> str:
+        return f"http://127.0.0.1:{self.port(seat)}"
+
+    def container(self, seat: int) -> Any:
+        return self.client.containers.get(self.inside().active()[seat].name)
+
+    def account(self, seat: int) -> dict[str, Any]:
+        centre = self.inside()
+        return centre.engine.describe(centre.active()[seat].name)
+
+    def remove_environments(self) -> None:
+        """As if the machine had lost them: the next preparation makes all anew."""
+        centre = self.inside()
+        gateway = naming.gateway_name(self.id)
+        for name in centre.engine.observe():
+            if name != gateway:
+                centre.engine.remove(name)
+
+
+def clear(client: docker.DockerClient, centre_id: str, folder: Path | None = None) -> None:
+    """Remove everything in the engine that carries the label of *centre_id*, one after the other (docs/adr/0005)."""
+    own = {"label": f"{naming.CENTRE}={centre_id}"}
+    for container in client.containers.list(all=True, filters=own):
+        if container.labels.get(naming.ROLE) != naming.ROLE_GATEWAY:
+            container.remove(force=True, v=True)
+            time.sleep(0.03)
+    if folder is not None and (folder / "centre.toml").exists():
+        # It also takes the host's walls down, once nothing stands behind them.
+        with contextlib.suppress(E5BError):
+            wiring.centre(load(folder / "centre.toml"), NoProgress()).gateway.remove()
+    for container in client.containers.list(all=True, filters=own):
+        container.remove(force=True, v=True)
+    for network in client.networks.list(filters=own):
+        network.remove()
+    for image in client.images.list(filters=own):
+        client.images.remove(image.id, force=True)
+
+
+@contextlib.contextmanager
+def new_centre(client: docker.DockerClient, centre_id: str, seats: int, **settings: str) -> Iterator[BenchCentre]:
+    """A centre for one measurement; what a killed run left behind is removed first."""
+    clear(client, centre_id)
+    with tempfile.TemporaryDirectory(prefix="e5b-bench-") as folder:
+        try:
+            yield BenchCentre(client, Path(folder), centre_id, seats, **settings)
+        finally:
+            clear(client, centre_id, Path(folder))
+
+
+@contextlib.contextmanager
+def alone(centre_id: str) -> Iterator[None]:
+    """Two benches at once would measure each other. Raises Failed."""
+    with (Path(tempfile.gettempdir()) / f"e5b-bench-{centre_id}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed("Another bench is running on this machine.") from None
+        yield
+
+
+def free_ports(count: int) -> int:
+    """The first of *count* consecutive ports that nobody listens on."""
+    while True:
+        first = 20000 + secrets.randbelow(10000)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.socket()).bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return first
+
+
+def free_subnet(client: docker.DockerClient) -> str:
+    """A network of 254 addresses that the engine does not use yet."""
+    taken = json.dumps([network.attrs["IPAM"] for network in client.networks.list()])
+    while True:
+        start = f"10.226.{secrets.randbelow(255)}."
+        if start not in taken:
+            return f"{start}0/24"

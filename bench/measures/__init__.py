@@ -1,0 +1,16 @@
+"""One measurement per module: ``measure(run)`` adds its figures to the run."""
+
+from collections.abc import Callable
+
+from bench.measures import growth, memory, prepare, reset, seal, working
+from bench.run import Run
+
+MEASURES: dict[str, Callable[[Run], None]] = {
+    "prepare": prepare.measure,
+    "memory": memory.measure,
+    "seal": seal.measure,
+    "reset": reset.measure,
+    "working": working.measure,
+    "growth": growth.measure,
+}
+"""By name, in the order in which a whole run takes them."""

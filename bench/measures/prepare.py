@@ -1,0 +1,63 @@
+"""A cold preparation, from nothing until every seat is verified, against the yardstick and against a bare loop."""
+
+from dataclasses import asdict
+
+from bench.figures import Figure, median
+from bench.run import Run
+
+
+def measure(run: Run) -> None:
+    for site in run.sites:
+        run.say(f"{site}: cold preparation of {run.seats} seats")
+        # The yardstick first: it loads the machine the longest, and what comes after alternates.
+        turns = run.yardstick(site)
+        ours, loops = [], []
+        # As in a centre that never saw this image.
+        run.references.clear()
+        with run.centre() as centre:
+            wave = centre.plan(site, run.seats)
+            first = centre.prepare(wave).seconds
+            centre.abandon(wave)
+            for workers in run.ways:
+                centre.remove_environments()
+                wave = centre.plan(site, run.seats)
+                ours.append(centre.prepare(wave).seconds)
+                run.say(f"  prepared and verified in {ours[-1]:.1f} s")
+                centre.abandon(wave)
+                centre.remove_environments()
+                loops.append(run.loop(site, workers))
+        mine, loop = median(ours), min(loops, key=lambda up: up.seconds)
+        up = min((turn.up for turn in turns), key=lambda up: up.seconds)
+        prestashop = site == "prestashop"
+        run.add(
+            Figure("prepare", f"cold preparation of {run.seats}, verified", site, mine, "s", samples={"all": ours}),
+            Figure(*("prepare", "the same when the image is new here, its reference measured first", site, first, "s")),
+            Figure(
+                "prepare",
+                "the yardstick's best until all answer",
+                site,
+                up.seconds,
+                "s",
+                note=up.mode,
+                samples={"all": [asdict(turn.up) for turn in turns]},
+            ),
+            Figure(
+                *("prepare", "cold preparation / yardstick", site, mine / up.seconds, "times"),
+                run.target(1 / 8) if prestashop else None,
+                note="what it takes of the yardstick's time; verified against answering",
+            ),
+            Figure(
+                "prepare",
+                "best bare loop of docker run until all answer",
+                site,
+                loop.seconds,
+                "s",
+                note=loop.mode,
+                samples={"all": [asdict(item) for item in loops]},
+            ),
+            Figure(
+                *("prepare", "cold preparation / bare loop", site, mine / loop.seconds, "times"),
+                run.target(1.3) if prestashop else None,
+                note="verified against answering",
+            ),
+        )
