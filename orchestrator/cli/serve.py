@@ -1,4 +1,4 @@
-"""``e5b serve``: the clock that closes and seals a wave by itself."""
+"""``e5b serve``: the supervisor, which closes and seals a wave by itself and keeps its sites alive."""
 
 import json
 import signal
@@ -7,28 +7,33 @@ import threading
 
 import click
 
+from orchestrator import wiring
 from orchestrator.cli.context import Context, json_option, pass_context
-from orchestrator.cli.output import out, plain, show_error
-from orchestrator.errors import E5BError
+from orchestrator.cli.output import NoProgress, out, plain, show_error
+from orchestrator.errors import E5BError, EngineUnavailable
 from orchestrator.i18n import _
+from orchestrator.services.centre import Centre
 from orchestrator.services.supervise import run
 
+ENGINE_AGAIN = 2.0
+"""Seconds before the engine is asked again."""
 
-@click.command("serve", help=_("Watch the time: close each seat when its time is over, then seal the wave."))
+
+@click.command(
+    "serve",
+    help=_("Supervise: close each seat in its time, seal, keep the sites alive, make restore points and standbys."),
+)
 @json_option
 @pass_context
 def command(context: Context) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_arguments: stop.set())
-    centre = context.centre
+    centre = _centre_at_last(context, stop)
+    if centre is None:
+        return
 
-    words = {
-        "closed": _("closed"),
-        "sealed": _("sealed"),
-        "overflow": _("too much written: the site is frozen; seal and reset this seat"),
-        "over": _("time is over at seat {seat}"),
-    }
+    words = {"closed": _("closed"), "sealed": _("sealed"), "over": _("time is over at seat {seat}")}
 
     def tell(about: str, what: str) -> None:
         moment = centre.clock.now()
@@ -43,5 +48,20 @@ def command(context: Context) -> None:
     def report(error: E5BError) -> None:
         show_error(error, context.as_json)
 
-    tell(centre.settings.centre.id, _("watching the time; stop with Ctrl-C"))
+    tell(centre.settings.centre.id, _("watching; stop with Ctrl-C"))
     run(centre, tell, report, stop.wait)
+
+
+def _centre_at_last(context: Context, stop: threading.Event) -> Centre | None:
+    """The centre, once an engine answers: after a reboot the engine may come up later than we do. None when stopped."""
+    said = False
+    while True:
+        try:
+            # Nobody sits in front of it: no bars, what happens is told.
+            return wiring.centre(context.settings, NoProgress())
+        except EngineUnavailable as error:
+            if not said:
+                show_error(error, context.as_json)
+            said = True
+            if stop.wait(ENGINE_AGAIN):
+                return None

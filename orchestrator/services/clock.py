@@ -6,7 +6,7 @@ from datetime import datetime
 from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import Action, WaveState
 from orchestrator.domain.time import OF_COMMANDS
-from orchestrator.errors import Busy, E5BError
+from orchestrator.errors import Busy, E5BError, Refused
 from orchestrator.services.centre import Centre
 from orchestrator.services.close import close, close_over
 from orchestrator.services.seal import seal
@@ -57,8 +57,8 @@ def _each(centre: Centre, state: WaveState, work: Callable[[Wave], None]) -> lis
         if wave.state is state:
             try:
                 work(wave)
-            except Busy:
-                # Somebody is doing it by hand: look again at the next tick.
+            except (Busy, Refused):
+                # Somebody is doing it by hand, or has just done it: look again at the next tick.
                 continue
             except E5BError as error:
                 faults.append(error)

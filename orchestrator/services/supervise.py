@@ -91,11 +91,11 @@ class Supervisor:
                 self._credit(wave.id, place.seat, Credit(kind, max(began, place.opened_at)), patient=True)
 
     def _restarted_since(self, environment: Environment, moment: datetime) -> datetime | None:
-        """When the run before the present one ended, if the present one began after *moment*."""
+        """When the run before the present one ended, if the present one began after *moment*; None for a first run."""
         life, drift = self.centre.engine.life(environment.name), self.centre.clock.drift()
-        if life is None or life.started_at is None or life.started_at - drift <= moment:
+        if life is None or life.started_at is None or life.ended_at is None or life.started_at - drift <= moment:
             return None
-        return moment if life.ended_at is None else max(moment, life.ended_at - drift)
+        return max(moment, life.ended_at - drift)
 
     # The sites
 
