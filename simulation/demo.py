@@ -45,7 +45,10 @@ AT_ONCE = 8
 """Candidates at work at the same time; more would only wait for the processors."""
 
 PATIENCE = 300.0
-"""Seconds to wait for a command that outlived the demonstration that started it."""
+"""Seconds to wait for a command that outlived the demonstration that started it, or for the supervisor's seals."""
+
+STANDBYS_WAIT = 90.0
+"""Seconds to wait for the standbys; without them the reset takes its time, which is shown as well."""
 
 TITLES = {Site.WORDPRESS: "WordPress", Site.PRESTASHOP: "PrestaShop"}
 
@@ -55,6 +58,8 @@ STEPS = (
     N_("prepare and prove"),
     N_("open the seats"),
     N_("candidates at work"),
+    N_("a disaster undone"),
+    N_("wait for the standbys"),
     N_("close"),
     N_("seal"),
     N_("reset and prove"),
@@ -194,6 +199,24 @@ class Demonstration:
             raise Stopped(_("This machine is not ready: what to do is in the table above."))
         out.print(Text(_("There is not enough room for a day of exams; one wave is tried all the same."), "yellow"))
 
+    @contextlib.contextmanager
+    def supervised(self) -> Iterator[None]:
+        """``e5b serve`` beside the demonstration, which ends with it, however it ends (setpriv(1))."""
+        out.print(Text("\n$ e5b serve &", style="bold cyan"))
+        with (self.folder / "serve.log").open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *self._command(["serve"])],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(60)
+
     # A wave
 
     def wave(self, centre: Centre, site: Site) -> tuple[str, list[Work]]:
@@ -221,15 +244,75 @@ class Demonstration:
             self.e5b("wave", "open", wave)
         with timed("candidates at work", site):
             works = self._work(centre, site, seats, candidates)
+        with timed("a disaster undone", site):
+            self._disaster(centre, works[0])
+        with timed("wait for the standbys", site):
+            self._wait(
+                _("Standbys made behind the seats"),
+                len(seats),
+                lambda: sum(line["ready"] for line in self.ask("standby", "status")),
+                STANDBYS_WAIT,
+            )
         with timed("close", site):
             self.e5b("wave", "close", wave, "--early", _("demonstration"))
         with timed("seal", site):
-            self.e5b("wave", "seal", wave)
+            sealed = self._wait(
+                _("Sealed by the supervisor"),
+                len(seats),
+                lambda: (
+                    len({item["seat"] for item in self._evidence(wave)})
+                    if self._state(wave) != WaveState.SEALED
+                    else len(seats)
+                ),
+                PATIENCE,
+            )
+            if not sealed:
+                raise Stopped(
+                    _("Wave {wave} was not sealed: {log} says why.").format(wave=wave, log=self.folder / "serve.log")
+                )
+            self.e5b("evidence", "list", wave)
         with timed("reset and prove", site):
             self.e5b("wave", "reset", wave)
         with timed("look at the reset sites", site):
             self._look(centre, works)
         return wave, works
+
+    def _state(self, wave: str) -> WaveState:
+        return next(WaveState(item["state"]) for item in self.ask("wave", "list") if item["id"] == wave)
+
+    def _evidence(self, wave: str) -> list[Any]:
+        return list(self.ask("evidence", "list", wave))
+
+    def _disaster(self, centre: Centre, work: Work) -> None:
+        """All that a candidate did is gone at one stroke, and back at another."""
+        seat = str(work.seat.number)
+        for expected, *arguments in ((False, "restore", seat, "--to", "reference"), (True, "undo", seat)):
+            self.e5b("seat", *arguments, "--yes")
+            staff = Browser(centre.settings.seat_url(work.seat.number), STAFF)
+            try:
+                if self._shows(staff, work) is not expected:
+                    raise Stopped(_("Seat {seat} does not show what it should.").format(seat=seat))
+            finally:
+                staff.close()
+        out.print(
+            Text(_("What candidate {seat} had published was gone, and is there again.").format(seat=seat), "green")
+        )
+
+    def _wait(self, title: str, total: int, count: Callable[[], int], seconds: float) -> bool:
+        """Show *count* grow to *total*; whether it did within *seconds*."""
+        progress, deadline = RichProgress(out), time.monotonic() + seconds
+        progress.begin(title, total)
+        shown = 0
+        try:
+            while shown < total and time.monotonic() < deadline:
+                found = min(total, count())
+                for _step in range(found - shown):
+                    progress.step("")
+                shown = max(shown, found)
+                time.sleep(0.5)
+        finally:
+            progress.end()
+        return shown >= total
 
     def _next_wave(self, room: str) -> tuple[str, int]:
         """The next free wave number of this half-day, or of a later one when all its numbers are used."""
@@ -446,8 +529,9 @@ def run(folder: Path, seats: int, wanted: str, keep: bool) -> None:
         sites = chosen_sites(centre, wanted)
         demonstration.preflight()
         waves, works = {}, {}
-        for site in sites:
-            waves[site], works[site] = demonstration.wave(centre, site)
+        with demonstration.supervised():
+            for site in sites:
+                waves[site], works[site] = demonstration.wave(centre, site)
         with demonstration.timings.of("journal"):
             demonstration.e5b("journal", "verify")
         if not keep:
