@@ -259,11 +259,7 @@ class Demonstration:
             sealed = self._wait(
                 _("Sealed by the supervisor"),
                 len(seats),
-                lambda: (
-                    len({item["seat"] for item in self._evidence(wave)})
-                    if self._state(wave) != WaveState.SEALED
-                    else len(seats)
-                ),
+                lambda: self._sealed(wave),
                 PATIENCE,
             )
             if not sealed:
@@ -277,11 +273,12 @@ class Demonstration:
             self._look(centre, works)
         return wave, works
 
-    def _state(self, wave: str) -> WaveState:
-        return next(WaveState(item["state"]) for item in self.ask("wave", "list") if item["id"] == wave)
-
-    def _evidence(self, wave: str) -> list[Any]:
-        return list(self.ask("evidence", "list", wave))
+    def _sealed(self, wave: str) -> int:
+        """How many seats are; all of them only once the wave is."""
+        status = self.ask("wave", "status", wave)
+        if status["wave"]["state"] == WaveState.SEALED:
+            return len(status["seats"])
+        return sum(seat["evidence"] is not None for seat in status["seats"][1:])
 
     def _disaster(self, centre: Centre, work: Work) -> None:
         """All that a candidate did is gone at one stroke, and back at another."""
@@ -309,7 +306,7 @@ class Demonstration:
                 for _step in range(found - shown):
                     progress.step("")
                 shown = max(shown, found)
-                time.sleep(0.5)
+                time.sleep(1)
         finally:
             progress.end()
         return shown >= total

@@ -9,9 +9,10 @@ from rich.text import Text
 from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context, yes_option
 from orchestrator.cli.output import clock_time, out, show, table
 from orchestrator.cli.wave import show_seats
-from orchestrator.domain.exam import Place, RestorePoint
+from orchestrator.domain.exam import Place, PointKind, RestorePoint
+from orchestrator.domain.time import CreditKind
 from orchestrator.errors import InputInvalid, NotFound, NotProved
-from orchestrator.i18n import _
+from orchestrator.i18n import N_, _
 from orchestrator.services.absent import mark_absent
 from orchestrator.services.extend import extend, open_place, time_of
 from orchestrator.services.points import points_of
@@ -20,7 +21,26 @@ from orchestrator.services.restore import UNDO, check_spare, move, restore, want
 from orchestrator.services.status import seats_status
 
 
-@click.group("seat", help=_("One workstation: its state, its reset, an absent candidate."))
+POINTS = {
+    PointKind.SCHEDULED: N_("at its time"),
+    PointKind.ASKED: N_("asked for"),
+    PointKind.UNDO: N_("before a restore"),
+}
+
+CREDITS = {
+    CreditKind.EXTENSION: N_("time given"),
+    CreditKind.INCIDENT: N_("incident"),
+    CreditKind.RESTORE: N_("site restored"),
+    CreditKind.RESET: N_("site reset"),
+    CreditKind.MOVE: N_("moved to another seat"),
+    CreditKind.OUTAGE: N_("the site did not answer"),
+    CreditKind.GATEWAY: N_("the gateway did not answer"),
+    CreditKind.MACHINE: N_("the machine was down"),
+    CreditKind.SHUT: N_("the seat was shut"),
+}
+
+
+@click.group("seat", help=_("One workstation: its state, its time, its reset, its restore points."))
 def group() -> None: ...
 
 
@@ -119,7 +139,7 @@ def points_command(context: Context, seat: int) -> None:
                 [
                     str(item.number),
                     clock_time(item.taken_at),
-                    _(item.kind.value),
+                    _(POINTS[item.kind]),
                     decimal(item.size),
                     _("pruned") if item.pruned_at else "",
                 ]
@@ -272,7 +292,7 @@ def time_command(context: Context, seat: int) -> None:
         for line in lines:
             credit = line.credit
             until = f"–{clock_time(credit.ended_at)}" if credit.ended_at else ""
-            why = ": ".join(filter(None, [_(credit.kind.value), credit.reason]))
+            why = ": ".join(filter(None, [_(CREDITS[credit.kind]), credit.reason]))
             rows.append(
                 [clock_time(credit.began_at) + until, why, _("goes on") if line.adds is None else f"+{line.adds}"]
             )

@@ -233,8 +233,8 @@ class Supervisor:
     def _state(self, kind: AlarmKind, on: bool, message: str) -> None:
         if on:
             self.alarm(kind, None, None, message)
-        elif clear_alarm(self.centre, kind, None):
-            self.tell(_("machine"), _("over: {what}").format(what=_(kind.value)))
+        elif cleared := clear_alarm(self.centre, kind, None):
+            self.tell(_("machine"), _("over: {what}").format(what=cleared.message))
 
     def alarm(self, kind: AlarmKind, seat: int | None, wave: str | None, message: str) -> None:
         if raise_alarm(self.centre, kind, seat, wave, message):
