@@ -52,13 +52,15 @@ class Progress(Protocol):
 @dataclass(frozen=True)
 class EngineFacts:
     """*storage_driver* such as ``overlay2``; *root* is the engine's data folder; *disk_quota* says whether the
-    engine can bound the size of a container's layer."""
+    engine can bound the size of a container's layer, *layers_reachable* whether this process can reach the layers
+    themselves."""
 
     version: str
     storage_driver: str
     root: Path
     disk_quota: bool
     live_restore: bool
+    layers_reachable: bool = True
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ class DockerEngine:
             root=root,
             disk_quota=info["Driver"] == "overlay2" and backing == "xfs" and _has_project_quota(root),
             live_restore=bool(info.get("LiveRestoreEnabled")),
+            layers_reachable=info["Driver"] == "overlay2" and os.access(root / "overlay2", os.R_OK | os.W_OK | os.X_OK),
         )
 
     @functools.cached_property

@@ -20,7 +20,6 @@ from orchestrator.services.reset import holder, reset_seat, reset_seat_preview, 
 from orchestrator.services.restore import UNDO, check_spare, move, restore, wanted_point
 from orchestrator.services.status import seats_status
 
-
 POINTS = {
     PointKind.SCHEDULED: N_("at its time"),
     PointKind.ASKED: N_("asked for"),

@@ -9,9 +9,9 @@ import click
 
 from orchestrator import wiring
 from orchestrator.cli.context import Context, json_option, pass_context
-from orchestrator.cli.output import NoProgress, out, plain, show_error
+from orchestrator.cli.output import NoProgress, out, plain, show, show_error
 from orchestrator.errors import E5BError, EngineUnavailable
-from orchestrator.i18n import _
+from orchestrator.i18n import _, language
 from orchestrator.services.centre import Centre
 from orchestrator.services.supervise import run
 
@@ -23,9 +23,16 @@ ENGINE_AGAIN = 2.0
     "serve",
     help=_("Supervise: close each seat in its time, seal, keep the sites alive, make restore points and standbys."),
 )
+@click.option(
+    "--unit", is_flag=True, help=_("Print a systemd unit that keeps it running, also after a reboot; start nothing.")
+)
 @json_option
 @pass_context
-def command(context: Context) -> None:
+def command(context: Context, unit: bool) -> None:
+    if unit:
+        text = _unit(context)
+        show(context.as_json, {"unit": text}, lambda: click.echo(text, nl=False))
+        return
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_arguments: stop.set())
@@ -65,3 +72,25 @@ def _centre_at_last(context: Context, stop: threading.Event) -> Centre | None:
             said = True
             if stop.wait(ENGINE_AGAIN):
                 return None
+
+
+def _unit(context: Context) -> str:
+    """A unit of systemd (systemd.service(5)) for this centre and this installation."""
+    name = context.settings.centre.name
+    return f"""[Unit]
+Description=E5B {name}
+After=docker.service time-sync.target
+Wants=docker.service
+
+[Service]
+Environment=E5B_CENTRE={context.path.resolve()} E5B_LANG={language()}
+ExecStart={sys.executable} -m orchestrator serve
+WorkingDirectory={context.path.resolve().parent}
+Restart=always
+RestartSec=1
+# Evidence that is being written is written to its end.
+TimeoutStopSec=120
+
+[Install]
+WantedBy=multi-user.target
+"""

@@ -20,6 +20,12 @@ MEMORY_PER_SEAT = 160 * 2**20
 
 MEMORY_RESERVE = 1 * 2**30
 
+POINT_SIZE = 40 * 2**20
+"""Bytes of one restore point, of the larger site, with ordinary edits."""
+
+POINTS_ASKED = 2
+"""For each seat, besides the scheduled ones: asked for, or what a restore put aside."""
+
 
 class Verdict(StrEnum):
     OK = "ok"
@@ -50,6 +56,7 @@ def preflight(centre: Centre) -> list[Check]:
         (_("network"), _network),
         (_("ports"), _ports),
         (_("leftovers"), _leftovers),
+        (_("supervision"), _supervision),
         (_("journal"), _journal),
     ]
     centre.progress.begin(_("Checking"), len(groups))
@@ -78,6 +85,13 @@ def _engine(centre: Centre) -> Iterator[Check]:
             Verdict.FAILURE,
             facts.storage_driver,
             _('Set "storage-driver": "overlay2" in /etc/docker/daemon.json and restart Docker.'),
+        )
+    if not facts.layers_reachable:
+        yield Check(
+            _("restore points"),
+            Verdict.WARNING,
+            _("this account cannot reach the engine's layers: nothing can be restored"),
+            _("Run e5b with sudo, on the machine of the Docker engine."),
         )
     if facts.disk_quota:
         yield Check(_("disk limit"), Verdict.OK, _("each environment is bounded by the file system"))
@@ -114,7 +128,9 @@ def _memory(centre: Centre) -> Iterator[Check]:
 
 
 def _disk(centre: Centre) -> Iterator[Check]:
-    needed = WAVES_A_DAY * (disk_needed(_seats(centre)) - DISK_RESERVE) + DISK_RESERVE
+    # Restore points are of one wave at a time; those of a wave that is over are removed.
+    points = _seats(centre) * (centre.settings.restore_points.keep + POINTS_ASKED) * POINT_SIZE
+    needed = WAVES_A_DAY * (disk_needed(_seats(centre)) - DISK_RESERVE) + points + DISK_RESERVE
     for folder in dict.fromkeys((centre.engine.facts().root, centre.settings.centre.state)):
         free = centre.host.disk_free(folder)
         detail = _("{folder}: {free} free, {needed} needed for the day's waves and their evidence").format(
@@ -220,10 +236,12 @@ def _leftovers(centre: Centre) -> Iterator[Check]:
             else _("`e5b wave status {wave}` says what comes next.").format(wave=wave.id),
         )
     known = {item.name: item.role for item in centre.store.environments()}
+    # A supervisor takes the retired ones away by itself.
+    stray = {None, EnvironmentRole.GONE} | (set() if centre.locks.supervised() else {EnvironmentRole.RETIRED})
     strange = [
         item.name
         for item in centre.engine.observe().values()
-        if item.seat is not None and known.get(item.name) in {None, EnvironmentRole.GONE, EnvironmentRole.RETIRED}
+        if item.seat is not None and known.get(item.name) in stray
     ]
     if strange:
         yield Check(
@@ -234,6 +252,23 @@ def _leftovers(centre: Centre) -> Iterator[Check]:
         )
     if not waves and not strange:
         yield Check(_("leftovers"), Verdict.OK, _("none"))
+
+
+def _supervision(centre: Centre) -> Iterator[Check]:
+    if centre.locks.supervised():
+        yield Check(_("supervision"), Verdict.OK, _("`e5b serve` runs"))
+    else:
+        yield Check(
+            _("supervision"),
+            Verdict.WARNING,
+            _("`e5b serve` does not run: nothing is closed, sealed, repaired or kept ready by itself"),
+            _("Start it, and leave it running during the waves: `e5b serve`."),
+        )
+    for alarm in centre.store.alarms():
+        about = "" if alarm.seat is None else _("seat {seat:02d}").format(seat=alarm.seat) + ": "
+        yield Check(
+            _("alarm"), Verdict.WARNING, f"{about}{alarm.message}", _("The crisis sheet says what to do about it.")
+        )
 
 
 def _journal(centre: Centre) -> Iterator[Check]:

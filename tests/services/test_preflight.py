@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.domain.exam import Site
+from orchestrator.domain.exam import AlarmKind, Site
 from orchestrator.errors import EngineUnavailable
+from orchestrator.services.alarms import raise_alarm
 from orchestrator.services.preflight import Check, Verdict, preflight
 from tests.services import fakes
 from tests.services.conftest import Lab
@@ -31,7 +32,7 @@ def test_a_machine_that_is_ready(lab: Lab) -> None:
     assert bad(lab) == []
     assert set(checks(lab)) == {
         "engine", "storage", "disk limit", "processors", "memory", "disk", "clock", "image wordpress",
-        "image prestashop", "network", "ports", "leftovers", "journal",
+        "image prestashop", "network", "ports", "leftovers", "supervision", "journal",
     }  # fmt: skip
 
 
@@ -60,7 +61,16 @@ def test_what_is_missing_is_a_failure_with_a_remedy(lab: Lab, change: Callable[[
 
 def test_the_disk_says_how_much_is_missing(lab: Lab) -> None:
     lab.world.disk_free = 10**9
-    assert "GB" in checks(lab)["disk"].detail and "3." in checks(lab)["disk"].remedy
+    assert "GB" in checks(lab)["disk"].detail and "4." in checks(lab)["disk"].remedy
+
+
+def test_without_a_supervisor_it_warns_and_alarms_are_shown(lab: Lab) -> None:
+    assert checks(lab)["supervision"].verdict is Verdict.WARNING
+    raise_alarm(lab.centre(), AlarmKind.DEAD, 2, None, "its environment stands still")
+    with lab.centre().locks.supervisor():
+        assert checks(lab)["supervision"].verdict is Verdict.OK
+        assert [check.detail for name, check in checks(lab).items() if check.verdict is Verdict.WARNING] != []
+    assert any("its environment stands still" in check.detail for check in preflight(lab.centre()))
 
 
 def test_the_port_says_who_holds_it(lab: Lab) -> None:
