@@ -76,16 +76,16 @@ def _centre_at_last(context: Context, stop: threading.Event) -> Centre | None:
 
 def _unit(context: Context) -> str:
     """A unit of systemd (systemd.service(5)) for this centre and this installation."""
-    name = context.settings.centre.name
+    name = _quoted(" ".join(context.settings.centre.name.split()))
+    file = _quoted(str(context.path.resolve()))
     return f"""[Unit]
 Description=E5B {name}
 After=docker.service time-sync.target
 Wants=docker.service
 
 [Service]
-Environment=E5B_CENTRE={context.path.resolve()} E5B_LANG={language()}
-ExecStart={sys.executable} -m orchestrator serve
-WorkingDirectory={context.path.resolve().parent}
+Environment="E5B_CENTRE={file}" "E5B_LANG={language()}"
+ExecStart="{_quoted(sys.executable)}" -m orchestrator serve
 Restart=always
 RestartSec=1
 # Evidence that is being written is written to its end.
@@ -94,3 +94,8 @@ TimeoutStopSec=120
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _quoted(text: str) -> str:
+    """As it is written between quotes in a unit (systemd.syntax(7)); ``%`` begins a specifier there."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
