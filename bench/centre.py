@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ import docker
 from orchestrator import wiring
 from orchestrator.cli.output import NoProgress
 from orchestrator.domain import naming
-from orchestrator.domain.exam import CANDIDATES_AT_ONCE
+from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole
+from orchestrator.domain.lifecycle import WaveState
 from orchestrator.errors import E5BError
 from orchestrator.services.centre import Centre
+from orchestrator.services.standbys import standbys_status
 from orchestrator.settings import load
 
 STAFF = "127.0.2.1"
@@ -44,7 +46,9 @@ class Done:
 class BenchCentre:
     """*seats* is how many workstations its one room has; *at_once* of them take part in a wave."""
 
-    def __init__(self, client: docker.DockerClient, folder: Path, centre_id: str, seats: int, **settings: str) -> None:
+    def __init__(
+        self, client: docker.DockerClient, folder: Path, centre_id: str, seats: int, settings: Mapping[str, str]
+    ) -> None:
         self.client, self.folder, self.id = client, folder, centre_id
         self.seats = seats
         self._waves = 0
@@ -58,12 +62,12 @@ class BenchCentre:
         )
         self._change(settings)
 
-    def _change(self, settings: dict[str, str]) -> None:
+    def _change(self, settings: Mapping[str, str]) -> None:
         """Give settings (``section.name``) other values than `e5b init` wrote."""
         path = self.folder / "centre.toml"
         lines = path.read_text(encoding="utf-8").splitlines()
         for key, value in settings.items():
-            section, _dot, name = key.partition("__")
+            section, _dot, name = key.partition(".")
             start = lines.index(f"[{section}]")
             at = next(n for n in range(start + 1, len(lines)) if lines[n].lstrip("# ").startswith(f"{name} ="))
             lines[at] = f"{name} = {value}"
@@ -135,6 +139,13 @@ class BenchCentre:
     def abandon(self, wave: str) -> None:
         self.e5b("wave", "abandon", wave, "--yes", "--reason", "bench")
 
+    def is_sealed(self, wave: str) -> bool:
+        return self.inside().wave(wave).state is WaveState.SEALED
+
+    def standbys(self) -> int:
+        """How many seats have a standby that is ready."""
+        return sum(line.ready for line in standbys_status(self.inside()))
+
     # What it is made of
 
     def inside(self) -> Centre:
@@ -157,6 +168,10 @@ class BenchCentre:
     def account(self, seat: int) -> dict[str, Any]:
         centre = self.inside()
         return centre.engine.describe(centre.active()[seat].name)
+
+    def tidy(self) -> bool:
+        """Whether no environment waits for its removal."""
+        return all(item.role is not EnvironmentRole.RETIRED for item in self.inside().store.environments())
 
     def remove_environments(self) -> None:
         """As if the machine had lost them: the next preparation makes all anew."""
@@ -187,12 +202,14 @@ def clear(client: docker.DockerClient, centre_id: str, folder: Path | None = Non
 
 
 @contextlib.contextmanager
-def new_centre(client: docker.DockerClient, centre_id: str, seats: int, **settings: str) -> Iterator[BenchCentre]:
+def new_centre(
+    client: docker.DockerClient, centre_id: str, seats: int, settings: Mapping[str, str]
+) -> Iterator[BenchCentre]:
     """A centre for one measurement; what a killed run left behind is removed first."""
     clear(client, centre_id)
     with tempfile.TemporaryDirectory(prefix="e5b-bench-") as folder:
         try:
-            yield BenchCentre(client, Path(folder), centre_id, seats, **settings)
+            yield BenchCentre(client, Path(folder), centre_id, seats, settings)
         finally:
             clear(client, centre_id, Path(folder))
 

@@ -92,6 +92,13 @@ class Poller:
         self._stop.set()
         self._thread.join()
 
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def now(self) -> float:
+        """On the clock of the answers."""
+        return time.monotonic()
+
     async def _all(self) -> None:
         await asyncio.gather(*(self._one(target, n / len(self._targets)) for n, target in enumerate(self._targets)))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bench.measures import growth, memory, prepare, reset, seal, working
+from bench.measures import growth, memory, point, prepare, reset, restore, seal, working
 from bench.run import Run
 
 MEASURES: dict[str, Callable[[Run], None]] = {
@@ -10,6 +10,8 @@ MEASURES: dict[str, Callable[[Run], None]] = {
     "memory": memory.measure,
     "seal": seal.measure,
     "reset": reset.measure,
+    "point": point.measure,
+    "restore": restore.measure,
     "working": working.measure,
     "growth": growth.measure,
 }

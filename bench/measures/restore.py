@@ -1,0 +1,66 @@
+"""One seat restored, to a point, to the reference and back, while its candidate asks for pages all the time."""
+
+from collections.abc import Callable
+
+from bench.centre import BenchCentre, Done
+from bench.figures import Figure, median
+from bench.load import STATIC, Candidates, Poller, Target
+from bench.measures.reset import mark, seen, wait_for_standbys
+from bench.run import Run
+
+WITHIN = 1.0
+"""Seconds from the command's start until the page answers."""
+
+GAP = 0.02
+
+
+def measure(run: Run) -> None:
+    for site in run.sites:
+        run.say(f"{site}: restoring a seat")
+        seats, rounds = (1, 1) if run.quick else (min(run.seats, 5), 5)
+        ways: dict[str, list[tuple[float, float, int]]] = {"a restore point": [], "the reference, from a standby": []}
+        with run.centre(seats, run.eager) as centre, centre.serving():
+            centre.opened(site, seats)
+            candidates = Candidates(centre, site, seats)
+            for _round in range(rounds):
+                candidates.publish()
+                centre.e5b("point", "take", "1")
+                wait_for_standbys(centre, seats)
+                ways["a restore point"].append(_restore(centre, site, lambda: _to(centre, "last")))
+                wait_for_standbys(centre, seats)
+                ways["the reference, from a standby"].append(_restore(centre, site, lambda: _to(centre, "reference")))
+                candidates = Candidates(centre, site, seats)
+        for way, found in ways.items():
+            answers, commands, failed = zip(*found, strict=True)
+            run.add(
+                Figure(
+                    *("restore", f"restore to {way} until the page answers", site, median(answers), "s", WITHIN),
+                    note=f"median of {rounds}, worst {max(answers):.2f} s; the command {median(commands):.2f} s",
+                    samples={"all": answers, "commands": commands},
+                ),
+                Figure("restore", f"restore to {way}: failed requests", site, sum(failed), ""),
+            )
+
+
+def _to(centre: BenchCentre, what: str) -> Done:
+    return centre.e5b("seat", "restore", "1", "--to", what, "--yes")
+
+
+def _restore(centre: BenchCentre, site: str, command: Callable[[], Done]) -> tuple[float, float, int]:
+    """Seconds from the command's start until the first home page of the restored site, the whole command's seconds, and
+    how many requests failed meanwhile."""
+    mark(centre, site, 1)
+    source = centre.source(1)
+    with (
+        Poller([Target(1, centre.port(1), STATIC[site], source)], GAP) as files,
+        Poller([Target(1, centre.port(1), "/", source)], GAP) as pages,
+    ):
+        files.wait(0.2)
+        begun = files.now()
+        done = command()
+        files.wait(1.0)
+    watched = seen(files.answers, done.seconds, 1)
+    switched = min(answer.begun for answer in files.answers) + watched.switch
+    first = min(answer.ended for answer in pages.answers if answer.begun > switched and not answer.failed)
+    failed = [answer for answer in [*files.answers, *pages.answers] if answer.failed]
+    return first - begun, done.seconds, len(failed)
