@@ -78,11 +78,11 @@ class ExamClock:
                 datetime.fromisoformat(found["at"]),
                 datetime.fromisoformat(found["system"]),
                 found["boot"],
-                found["since_boot"],
+                float(found["since_boot"]),
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise E5BError(
                 _("The exam's clock in {path} cannot be read: {error}.").format(path=self._file, error=error),
                 hint=_("Check the folder's owner and the disk. Without the file, the system's clock counts."),
@@ -189,6 +189,10 @@ class FileLocks:
 SUPERVISOR = ".supervisor.lock"
 
 
+LOAD_MEASURED = 0.2
+"""Seconds over which the use of the processors is measured."""
+
+
 class SystemHost:
     def cpus(self) -> int:
         return psutil.cpu_count() or 1
@@ -197,7 +201,7 @@ class SystemHost:
         return int(psutil.virtual_memory().available)
 
     def processor_load(self) -> float:
-        return float(psutil.cpu_percent(interval=None))
+        return float(psutil.cpu_percent(interval=LOAD_MEASURED))
 
     def disk_free(self, path: Path) -> int:
         existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())

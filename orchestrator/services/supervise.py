@@ -2,7 +2,7 @@
 background what nobody should wait for: sealing, restore points, standbys, removals."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -99,29 +99,39 @@ class Supervisor:
 
     # The sites
 
-    def look(self, pool: ThreadPoolExecutor) -> None:
-        """Ask every open site whether it answers; give lost time back and repair."""
+    def look(self, pool: ThreadPoolExecutor) -> list[E5BError]:
+        """Ask every open site whether it answers; give lost time back and repair. What could not be done."""
         centre = self.centre
-        self._look_at_gateway()
+        faults: list[E5BError] = []
+        with _collected(faults):
+            self._look_at_gateway()
         working = [(wave, place, environment) for wave, place, environment in self._working() if environment]
         begun = centre.clock.now()
         answers = pool.map(lambda item: centre.engine.answers(item[2]), working)
+        alarms = {(alarm.kind, alarm.seat) for alarm in centre.store.alarms()}
         for (wave, place, environment), fault in zip(working, answers, strict=True):
-            if fault is None:
-                self._well(wave, place, environment, begun)
-            else:
-                with suppress(Busy):
+            with _collected(faults):
+                if fault is None:
+                    self._well(wave, place, environment, begun, alarms)
+                else:
                     self._ill(wave, place, environment, fault)
-        self._look_at_machine(bool(working))
+        return faults
 
-    def _well(self, wave: Wave, place: Place, environment: Environment, moment: datetime) -> None:
+    def _well(
+        self,
+        wave: Wave,
+        place: Place,
+        environment: Environment,
+        moment: datetime,
+        alarms: Collection[tuple[AlarmKind, int | None]],
+    ) -> None:
         centre, name = self.centre, environment.name
         self.answered[name] = moment
         self.trouble.pop(name, None)
         if place.has_going_on(*BY_ITSELF):
             self._settle(wave.id, place.seat, *BY_ITSELF)
         for kind in (AlarmKind.DEAD, AlarmKind.SLOW, AlarmKind.OVERFLOW):
-            if clear_alarm(centre, kind, place.seat):
+            if (kind, place.seat) in alarms and clear_alarm(centre, kind, place.seat):
                 self.tell(_("seat {seat:02d}").format(seat=place.seat), _("its site answers again"))
         if name not in self.preferred:
             centre.engine.prefer(name)
@@ -209,8 +219,13 @@ class Supervisor:
 
     # The machine
 
-    def _look_at_machine(self, working: bool) -> None:
+    def look_at_machine(self) -> None:
+        """What is short on the machine, or wrong with its clock; what writes too much; standbys that are of no use."""
         centre, host = self.centre, self.centre.host
+        for seat in stop_overflow(centre):
+            self.alarm(
+                AlarmKind.OVERFLOW, seat, None, _("too much written: its site is frozen; restore or reset this seat")
+            )
         free = min(host.disk_free(folder) for folder in (centre.engine.facts().root, centre.settings.centre.state))
         self._state(
             AlarmKind.DISK,
@@ -224,7 +239,7 @@ class Supervisor:
         drift = centre.clock.drift()
         self._state(
             AlarmKind.CLOCK,
-            working and abs(drift) > DRIFT_MOST,
+            abs(drift) > DRIFT_MOST and bool(self._working()),
             _("the system's clock was set: it is {seconds:+.0f} s from the exam's, which does not follow it").format(
                 seconds=drift.total_seconds()
             ),
@@ -353,6 +368,18 @@ class Supervisor:
         return made is not None
 
 
+@contextmanager
+def _collected(faults: list[E5BError]) -> Iterator[None]:
+    """One seat's fault does not keep the others from being looked after; a room where somebody works is looked at
+    again."""
+    try:
+        yield
+    except Busy:
+        pass
+    except E5BError as error:
+        faults.append(error)
+
+
 def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped: Callable[[float], bool]) -> None:
     """Supervise until *stopped* (called with the seconds to wait) is true. A fault is said once every RETRY seconds.
 
@@ -378,12 +405,6 @@ def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped:
         centre.follow_clock()
         centre.clock.note()
 
-    def overflow() -> None:
-        for seat in stop_overflow(centre):
-            supervisor.alarm(
-                AlarmKind.OVERFLOW, seat, None, _("too much written: its site is frozen; restore or reset this seat")
-            )
-
     def seal() -> list[E5BError]:
         faults = seal_closed(centre, tell)
         for fault in faults:
@@ -401,8 +422,8 @@ def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped:
     ):
         attempt(supervisor.resume)
         jobs: dict[str, tuple[Callable[[], object], float]] = {
-            "look": (lambda: attempt(lambda: supervisor.look(lookers)), LOOK),
-            "overflow": (lambda: attempt(overflow), DISK_INTERVAL),
+            "look": (lambda: say(supervisor.look(lookers)), LOOK),
+            "machine": (lambda: attempt(supervisor.look_at_machine), DISK_INTERVAL),
             "work": (lambda: attempt(supervisor.work), INTERVAL),
             "seal": (seal, INTERVAL),
         }
