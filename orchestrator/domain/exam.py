@@ -113,10 +113,11 @@ class Place:
         )
 
     def reopened(self, now: datetime) -> "Place":
-        """Open again after it was shut: what it was shut is given back."""
-        if self.closed_at is None:
+        """Open again after its time was over or it was shut: the time since then is given back."""
+        if self.closed_at is None and not self.is_over(now):
             return self
-        return replace(self, closed_at=None).credited(Credit(CreditKind.SHUT, self.closed_at, now))
+        since = min(moment for moment in (self.closed_at, self.ends_at) if moment is not None)
+        return replace(self, closed_at=None).credited(Credit(CreditKind.SHUT, since, now))
 
     def is_over(self, now: datetime) -> bool:
         return self.ends_at is not None and self.ends_at <= now

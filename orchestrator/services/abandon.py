@@ -28,7 +28,8 @@ def abandon(centre: Centre, wave_id: str, reason: str) -> Wave:
             intent=Action.ABANDON,
             reason=reason,
             places=tuple(
-                replace(place, closed_at=place.closed_at or now) if place.opened_at else place for place in wave.places
+                replace(place.settled(now), closed_at=place.closed_at or now) if place.opened_at else place
+                for place in wave.places
             ),
         )
         centre.store.save(Entry("wave.abandon", wave.id, data={"reason": reason}), waves=[wave])

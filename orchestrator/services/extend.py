@@ -24,9 +24,7 @@ def extend(centre: Centre, seat: int, given: timedelta, reason: str) -> Place:
     with centre.locks.room(holder(centre, seat)[0].room, f"seat extend {seat}"):
         wave, place = open_place(centre, seat)
         now = centre.clock.now()
-        if place.closed_at is not None:
-            place = place.reopened(now)
-        place = place.credited(Credit(CreditKind.EXTENSION, now, given=given, reason=reason))
+        place = place.reopened(now).credited(Credit(CreditKind.EXTENSION, now, given=given, reason=reason))
         centre.store.save(
             Entry("seat.extended", wave.id, seat, {"seconds": given.total_seconds(), "reason": reason}),
             waves=[wave.with_places(place)],

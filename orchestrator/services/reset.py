@@ -282,14 +282,15 @@ def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
             place = place.credited(Credit(CreditKind.RESET, centre.clock.now()))
             wave = wave.with_places(place)
             centre.store.save(waves=[wave])
-        results, leaving = renew(centre, wave, [environment], touched=works)
-        result, wave = results[0], centre.wave(wave.id)
-        if works:
-            settled = next(item for item in wave.places if item.seat == seat).settled(
-                centre.clock.now(), CreditKind.RESET
-            )
-            wave = wave.with_places(settled)
-            centre.store.save(waves=[wave])
+        try:
+            results, leaving = renew(centre, wave, [environment], touched=works)
+        finally:
+            wave = centre.wave(wave.id)
+            if works:
+                settled = (wave.place(seat) or place).settled(centre.clock.now(), CreditKind.RESET)
+                wave = wave.with_places(settled)
+                centre.store.save(waves=[wave])
+        result = results[0]
         evidence = None
         if must_seal and result.fault is None:
             try:

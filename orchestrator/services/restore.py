@@ -1,6 +1,7 @@
 """Restore a seat to one of its restore points or to the reference, undo that, or move a candidate to another seat."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Place, PointKind, RestorePoint, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS
@@ -51,10 +52,9 @@ def restore(centre: Centre, seat: int, to: str, *, technical: bool = False) -> R
                 hint=_("To give it more: `e5b seat extend`; then restore."),
             )
         point = wanted_point(centre, wave, place, to)
-        began = place.opened_at if point is None else point.taken_at
-        now = centre.clock.now()
-        credit = Credit(CreditKind.RESTORE, began if technical and began is not None else now)
-        return _replace(centre, wave, place, place, point, credit)
+        lost_since = (place.opened_at if point is None else point.taken_at) if technical else None
+        credit = Credit(CreditKind.RESTORE, centre.clock.now())
+        return _replace(centre, wave, place, place, point, credit, lost_since=lost_since)
 
 
 def move(centre: Centre, seat: int, to: int) -> Restored:
@@ -127,9 +127,11 @@ def _replace(
     credit: Credit,
     *,
     moved: bool = False,
+    lost_since: datetime | None = None,
 ) -> Restored:
     """Put an environment with *point*'s content, with the reference's, or (*moved*) with the present one's, behind
-    *target*'s seat, and lead the candidate there."""
+    *target*'s seat, and lead the candidate there. *credit* is the interruption; what was done since *lost_since* is
+    lost with the switch, and given back as time."""
     check_image(centre, wave.site, wave.image)
     reference = reference_fingerprint(centre, wave.site, wave.image)
     centre.engine.ensure_network()
@@ -177,10 +179,19 @@ def _replace(
         )
     ]
     after = replace(place, seat=target.seat, environment=new.name, proof=PROVED)
+    if lost_since is not None:
+        after = after.credited(Credit(credit.kind, lost_since, now))
+    if kept is not None:
+        # Only from here on is that point all that there is of the old environment: nobody works in it any more.
+        kept = replace(kept, kind=PointKind.UNDO)
     places = tuple(
-        after if item.seat == place.seat else item
+        after
+        if item.seat == place.seat
+        # Who is absent from the seat that is moved to is on record at the one that is left.
+        else replace(item, seat=place.seat, environment=None, proof=None)
+        if item.seat == target.seat
+        else item
         for item in wave.places
-        if item.seat in {place.seat} or item.seat != target.seat
     )
     wave = replace(wave, places=tuple(sorted(places, key=lambda item: item.seat)))
     centre.store.save(
@@ -192,6 +203,7 @@ def _replace(
         ),
         waves=[wave],
         environments=[switched, *leaving],
+        points=[kept] if kept is not None else (),
     )
     centre.serve()
     after = after.settled(centre.clock.now(), credit.kind)
@@ -227,11 +239,13 @@ def _put_aside(centre: Centre, wave: Wave, place: Place, old: Environment | None
     when it is gone."""
     if old is None or centre.engine.life(old.name) is None:
         return None
-    return take_point(centre, wave, place, old.name, PointKind.UNDO, leave_frozen=True)
+    return take_point(centre, wave, place, old.name, PointKind.SCHEDULED, leave_frozen=True)
 
 
 def _give_back(centre: Centre, wave_id: str, seat: int, target: int, old: Environment | None, kind: CreditKind) -> None:
     """The seat goes on with what it had."""
+    if old is not None and centre.engine.life(old.name) is not None:
+        centre.engine.start(old.name)
     wave = centre.wave(wave_id)
     place = wave.place(seat)
     if place is not None:
@@ -243,8 +257,6 @@ def _give_back(centre: Centre, wave_id: str, seat: int, target: int, old: Enviro
         ]
         centre.store.save(waves=[wave.with_places(settled)], environments=failed)
         dispose(centre, failed)
-    if old is not None and centre.engine.life(old.name) is not None:
-        centre.engine.start(old.name)
 
 
 def _record(point: RestorePoint | None, target: Place) -> dict[str, object]:

@@ -75,7 +75,7 @@ def _to_seal(centre: Centre, wave: Wave, environment: Environment) -> Place | No
     if not environment.touched or environment.wave != wave.id or environment.role is EnvironmentRole.GONE:
         return None
     place = wave.place(environment.seat)
-    if place is None or (place.environment == environment.name and place.waived is not None):
+    if place is None or not place.taking_part or (place.environment == environment.name and place.waived is not None):
         return None
     # What a restore or a move put aside is kept already, and is not the candidate's end state.
     return place if place.environment == environment.name or not is_kept(centre, environment) else None
