@@ -93,6 +93,19 @@ class Life:
     ended_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Aside:
+    """A container of ours that is no seat's, from *image*. *role* is its label; *layer* is put into it as into an
+    environment; without an *address* of the internal network it is on none. *url*: None for the image's own."""
+
+    name: str
+    role: str
+    image: str
+    url: str | None = None
+    address: str | None = None
+    layer: str | None = None
+
+
 class Engine(Protocol):
     """The container engine, seen from a centre. All methods raise EngineUnavailable when it does not answer and
     EnvironmentFailed when an environment does not do what it is asked."""
@@ -112,6 +125,9 @@ class Engine(Protocol):
         """Create and start, with the content of the environment's *layer* in it if it names one. An existing container
         of ours with that name and image is kept and started. One that is made *gently* gets the processors only while
         nobody else wants them. Raises Conflict when the name is somebody else's."""
+
+    def create_aside(self, aside: Aside) -> None:
+        """Create and start it, in the place of any other of ours that has its name."""
 
     def start(self, name: str) -> None: ...
 
@@ -162,6 +178,12 @@ class Engine(Protocol):
     def export(self, name: str) -> Iterator[bytes]:
         """The portable content of the environment: the tar that the contract's ``export`` writes."""
 
+    def load(self, name: str, parts: Iterator[bytes]) -> None:
+        """Apply a tar to the site: the contract's ``load-fixtures``."""
+
+    def set_url(self, name: str, url: str) -> None:
+        """Change the address that the site believes it has."""
+
     def sizes(self) -> dict[str, int]:
         """Bytes that each environment of ours has written above its image."""
 
@@ -186,13 +208,25 @@ class Gateway(Protocol):
     def remove(self) -> None: ...
 
 
+class JuryGateway(Protocol):
+    """Where a jury looks at one sealed site: read-only, for the staff and whoever sits at this machine."""
+
+    def open(self, address: str, sign_in: str | None) -> None:
+        """Serve the site at *address*. Forms are refused, but for the one that is sent to the path *sign_in*. Raises
+        Conflict when the port or the name is somebody else's."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class SealedArchive:
-    """An archive that was written, synced and read back. *path* is absolute; *sha256* is the whole file's."""
+    """An archive that was read whole and is as its own manifest says. *path* is absolute; *sha256* is the whole
+    file's."""
 
     path: Path
     sha256: str
     size: int
+    manifest: Mapping[str, Any]
 
 
 class Sealing(Protocol):
@@ -204,6 +238,47 @@ class Sealing(Protocol):
 
     def verify(self, name: str, sha256: str) -> None:
         """Read archive *name* whole and check it against *sha256* and its own manifest. Raises EvidenceInvalid."""
+
+    def read(self, path: Path) -> SealedArchive:
+        """Read any archive whole, also one from elsewhere, and check it against its own manifest. Raises
+        EvidenceInvalid."""
+
+    def content(self, archive: SealedArchive) -> Iterator[bytes]:
+        """The exported tar that went into *archive*, without what was added to it. Raises EvidenceInvalid."""
+
+    def manifest_of_damaged(self, name: str) -> Mapping[str, Any] | None:
+        """What archive *name*, which does not hold, still says of itself; None when that cannot be read."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of archive *name*; None when it is not there."""
+
+    def set_aside(self, name: str) -> str:
+        """Keep the damaged archive *name* under another name, which is returned; nothing is deleted. One that is not
+        there gets such a name as well."""
+
+    def remove(self, name: str) -> None:
+        """Remove an archive, and its wave's folder with the last one; nothing when there is none. Raises
+        EvidenceInvalid when it cannot be removed."""
+
+    def leftovers(self, wave: str) -> list[str]:
+        """Names of what interrupted and repaired attempts left in the folder of *wave*."""
+
+
+class Copies(Protocol):
+    """Evidence copied to a folder outside, such as a USB stick. All raise InputInvalid when the folder cannot be used,
+    NoSpace when it is full, Conflict when a file that is not ours is in the way."""
+
+    def manifest(self, folder: Path) -> Mapping[str, Any] | None:
+        """What an earlier export to *folder* says it holds; None when there was none. Writes nothing that stays."""
+
+    def holds(self, folder: Path, name: str, sha256: str) -> bool:
+        """Whether the copy *name* is there and right."""
+
+    def copy(self, folder: Path, name: str, sha256: str) -> None:
+        """Copy archive *name*, synced and read back. Raises EvidenceInvalid when it has not that digest."""
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> None:
+        """Put texts of the export in place, each whole or not at all; in the order given."""
 
 
 @dataclass(frozen=True)

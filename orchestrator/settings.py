@@ -176,6 +176,16 @@ class Settings(_Section):
         return self.centre.state / "evidence"
 
     @property
+    def evidence_url(self) -> str:
+        """Where a sealed site is shown to a jury, without a final slash."""
+        port = self.evidence.port
+        return f"http://{self.gateway.host}" if port == 80 else f"http://{self.gateway.host}:{port}"
+
+    @property
+    def jury_folder(self) -> Path:
+        return self.centre.state / "jury"
+
+    @property
     def gateway_folder(self) -> Path:
         return self.centre.state / "gateway"
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.adapters.docker_engine import DockerEngine, connect
+from orchestrator.adapters.evidence_copies import FolderCopies
 from orchestrator.adapters.haproxy import HaproxyGateway
+from orchestrator.adapters.jury_gateway import HaproxyJuryGateway
 from orchestrator.adapters.machine import ExamClock, FileLocks, SystemHost, actor
 from orchestrator.adapters.sealing import FolderSealing
 from orchestrator.adapters.store import SqliteStore
@@ -33,7 +35,9 @@ def centre(settings: Settings, progress: Progress) -> Centre:
         store=SqliteStore(settings.database, clock, actor()),
         engine=DockerEngine(client, settings),
         gateway=HaproxyGateway(client, settings),
+        jury=HaproxyJuryGateway(client, settings),
         sealing=FolderSealing(settings.evidence_folder),
+        copies=FolderCopies(settings.evidence_folder),
         locks=FileLocks(settings.locks_folder, clock),
         host=SystemHost(),
         clock=clock,

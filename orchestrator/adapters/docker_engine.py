@@ -30,7 +30,7 @@ from orchestrator.domain.fingerprint import Fingerprint, FingerprintMalformed
 from orchestrator.domain.plan import Observed
 from orchestrator.errors import Conflict, E5BError, EngineUnavailable, EnvironmentFailed, NoSpace
 from orchestrator.i18n import _
-from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts, Life
+from orchestrator.ports import Aside, EngineFacts, ImageFacts, LayerFacts, Life
 from orchestrator.settings import Settings
 
 BIN = "/opt/e5b/bin"
@@ -254,6 +254,28 @@ class DockerEngine:
         with self._network_use(leaving=False):
             api.start(environment.name)
 
+    @_translated
+    def create_aside(self, aside: Aside) -> None:
+        self.remove(aside.name)
+        api = self._client.api
+        api.create_container(
+            aside.image,
+            name=aside.name,
+            environment={} if aside.url is None else {"E5B_URL": aside.url},
+            labels={naming.CENTRE: self._centre, naming.ROLE: aside.role},
+            stop_signal="SIGTERM",
+            host_config=self._host_config(self._network if aside.address else "none"),
+            networking_config=api.create_networking_config(
+                {self._network: api.create_endpoint_config(ipv4_address=aside.address)}
+            )
+            if aside.address
+            else None,
+        )
+        if aside.layer is not None:
+            self._put_in(aside.name, aside.layer)
+        with self._network_use(leaving=False):
+            api.start(aside.name)
+
     def _put_in(self, name: str, layer: str) -> None:
         """Give the container, which has not been started yet, all that *layer* holds above its image.
 
@@ -383,15 +405,8 @@ class DockerEngine:
     @_translated
     def reference(self, site: Site, image: str) -> Fingerprint:
         name = naming.reference_name(self._centre, site.value)
-        self.remove(name)
-        self._client.api.create_container(
-            image,
-            name=name,
-            labels={naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_REFERENCE, naming.SITE: site.value},
-            host_config=self._host_config("none"),
-        )
         try:
-            self._client.api.start(name)
+            self.create_aside(Aside(name, naming.ROLE_REFERENCE, image))
             self.ready(name, 120)
             return self.fingerprint(name, full=True)
         finally:
@@ -481,6 +496,15 @@ class DockerEngine:
             raise translated(error) from error
 
     @_translated
+    def load(self, name: str, parts: Iterator[bytes]) -> None:
+        for _nothing in self._stream(name, ["load-fixtures"], parts):
+            pass
+
+    @_translated
+    def set_url(self, name: str, url: str) -> None:
+        self._run(name, ["set-url", url])
+
+    @_translated
     def sizes(self) -> dict[str, int]:
         labels = [f"{naming.CENTRE}={self._centre}", f"{naming.ROLE}={naming.ROLE_ENVIRONMENT}"]
         found = self._client.api.containers(all=True, size=True, filters={"label": labels})
@@ -547,7 +571,7 @@ class DockerEngine:
     def _run(self, name: str, command: list[str], stdin: bytes | None = None) -> bytes:
         return b"".join(self._stream(name, command, stdin))
 
-    def _stream(self, name: str, command: list[str], stdin: bytes | None = None) -> Iterator[bytes]:
+    def _stream(self, name: str, command: list[str], stdin: bytes | Iterator[bytes] | None = None) -> Iterator[bytes]:
         """Standard output of one of the contract's executables; EnvironmentFailed when it does not exit with 0."""
         self._owned(name)
         api = self._client.api
@@ -557,8 +581,11 @@ class DockerEngine:
         errors: list[bytes] = []
         try:
             if stdin is not None:
-                connection.sendall(stdin)
-                connection.shutdown(socket.SHUT_WR)
+                # One that ends before it has read all says why on its standard error.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    for piece in [stdin] if isinstance(stdin, bytes) else stdin:
+                        connection.sendall(piece)
+                    connection.shutdown(socket.SHUT_WR)
             for kind, data in frames_iter(stream, tty=False):
                 if kind == STDOUT:
                     yield data

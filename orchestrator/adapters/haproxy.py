@@ -69,7 +69,7 @@ class HaproxyGateway:
 
     def ensure(self, routes: Sequence[Route]) -> bool:
         with self._alone():
-            image = self._image()
+            image = gateway_image(self._client)
             files = render(self._settings, self._folder.stat().st_uid)
             version = _digest(image, files)
             container = self._container()
@@ -77,7 +77,7 @@ class HaproxyGateway:
                 # Somebody may have emptied the host's firewall in the meantime.
                 result = container.exec_run(["nft", "-f", f"{CONFIG}/rules.nft"])
                 if result.exit_code != 0:
-                    raise _failed(_("The environments' walls cannot be put up."), result.output)
+                    raise failed(_("The environments' walls cannot be put up."), result.output)
                 self._switch(routes)
                 return False
             self._check_ports(container)
@@ -110,7 +110,7 @@ class HaproxyGateway:
             ports = Path("/sys/class/net", naming.bridge_name(self._settings.centre.id), "brif")
             if not any(ports.glob("*")):
                 with contextlib.suppress(ImageUnusable):
-                    self._take_walls_down(self._image())
+                    self._take_walls_down(gateway_image(self._client))
             for entry in self._folder.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
@@ -138,16 +138,6 @@ class HaproxyGateway:
             ) from error
 
     # The container
-
-    def _image(self) -> str:
-        try:
-            image = self._client.images.get(IMAGE)
-        except ImageNotFound:
-            raise ImageUnusable(
-                _("The gateway's image {image} does not exist on this machine.").format(image=IMAGE),
-                hint=_("Run `e5b setup`: it builds the images."),
-            ) from None
-        return str(image.id)
 
     def _container(self) -> Container | None:
         """Our gateway. Raises Conflict when its name is somebody else's."""
@@ -207,12 +197,12 @@ class HaproxyGateway:
                 entrypoint="/e5b/start",
                 command=["check"],
                 network_mode="none",
-                mounts=[_mount(config, CONFIG), _mount(config, ROUTES)],
+                mounts=[mount(config, CONFIG), mount(config, ROUTES)],
             )
             (config / "routes.map").unlink()
         except ContainerError as error:
             shutil.rmtree(config)
-            raise _failed(
+            raise failed(
                 _("The gateway's new configuration does not pass its own check; the old one was left in place."),
                 error.stderr or b"",
             ) from error
@@ -260,9 +250,9 @@ class HaproxyGateway:
                 LISTEN: " ".join(f"{address}:{port}" for address, port in listen(self._settings)),
             },
             mounts=[
-                _mount(config, CONFIG),
-                _mount(self._folder / "routes", ROUTES),
-                _mount(self._folder / "run", RUN, read_only=False),
+                mount(config, CONFIG),
+                mount(self._folder / "routes", ROUTES),
+                mount(self._folder / "run", RUN, read_only=False),
             ],
             **LIMITS,
         )
@@ -282,7 +272,7 @@ class HaproxyGateway:
                 output = container.logs(tail=20)
                 if b"Address already in use" in output:
                     raise self._ports_taken(_lines(output))
-                raise _failed(_("The gateway does not start."), output)
+                raise failed(_("The gateway does not start."), output)
             time.sleep(0.01)
 
     # Its runtime API
@@ -354,9 +344,20 @@ class HaproxyGateway:
         return answer.decode()
 
 
-def render(settings: Settings, owner: int) -> dict[str, str]:
-    """The files that depend on the settings alone, by name. *owner* is the user who may give orders."""
-    environment = jinja2.Environment(
+def gateway_image(client: docker.DockerClient) -> str:
+    """The id of the gateway's image. Raises ImageUnusable."""
+    try:
+        image = client.images.get(IMAGE)
+    except ImageNotFound:
+        raise ImageUnusable(
+            _("The gateway's image {image} does not exist on this machine.").format(image=IMAGE),
+            hint=_("Run `e5b setup`: it builds the images."),
+        ) from None
+    return str(image.id)
+
+
+def templates() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("orchestrator.adapters"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -364,6 +365,11 @@ def render(settings: Settings, owner: int) -> dict[str, str]:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - configuration files; every value is validated by Settings
     )
+
+
+def render(settings: Settings, owner: int) -> dict[str, str]:
+    """The files that depend on the settings alone, by name. *owner* is the user who may give orders."""
+    environment = templates()
     gateway, seats = settings.gateway, settings.seats
     by_host = gateway.addressing == "host"
     context = {
@@ -422,7 +428,7 @@ def _digest(image: str, files: Mapping[str, str]) -> str:
     return hashlib.sha256(made_of.encode()).hexdigest()
 
 
-def _mount(source: Path, target: str, *, read_only: bool = True) -> Mount:
+def mount(source: Path, target: str, *, read_only: bool = True) -> Mount:
     return Mount(target, str(source), type="bind", read_only=read_only)
 
 
@@ -445,7 +451,7 @@ def _lines(output: bytes) -> list[str]:
     return output.decode(errors="replace").strip().splitlines()
 
 
-def _failed(message: str, output: bytes) -> EnvironmentFailed:
+def failed(message: str, output: bytes) -> EnvironmentFailed:
     return EnvironmentFailed(
         message,
         hint=_("These are the gateway's own words; look first at [gateway] and [network] in centre.toml."),

@@ -9,10 +9,13 @@ import errno
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +24,9 @@ from orchestrator.i18n import _
 from orchestrator.ports import SealedArchive
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
+
+DAMAGED = ".damaged"
+"""Ends the name of an archive that was put aside."""
 
 CHUNK = 1 << 20
 
@@ -45,9 +51,9 @@ class FolderSealing:
                 os.fsync(raw.fileno())
                 # What is read back must come from the disk, not from the memory of having written it.
                 os.posix_fadvise(raw.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            sha256 = _check(partial)
+            checked = _check(partial)
             partial.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise NoSpace(
@@ -66,18 +72,81 @@ class FolderSealing:
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
-        return SealedArchive(path, sha256, path.stat().st_size)
+        return replace(checked, path=path)
 
     def verify(self, name: str, sha256: str) -> None:
         path = self._folder / name
+        if self.read(path).sha256 != sha256:
+            raise invalid(path, _("its digest is not the one in the record"))
+
+    def read(self, path: Path) -> SealedArchive:
         try:
-            found = _check(path)
+            return _check(path)
         except FileNotFoundError:
-            raise _invalid(path, _("it is not there")) from None
+            raise invalid(path, _("it is not there")) from None
         except OSError as error:
-            raise _invalid(path, str(error)) from error
-        if found != sha256:
-            raise _invalid(path, _("its digest is not the one in the record"))
+            raise invalid(path, str(error)) from error
+
+    def content(self, archive: SealedArchive) -> Iterator[bytes]:
+        try:
+            # What was added to the exported tar comes after it: it is cut off there.
+            with tarfile.open(archive.path, "r:gz") as opened:
+                end = opened.getmember(MANIFEST).offset
+            with gzip.open(archive.path) as unpacked:
+                while end > 0 and (piece := unpacked.read(min(CHUNK, end))):
+                    end -= len(piece)
+                    yield piece
+        except (tarfile.TarError, EOFError, KeyError, OSError, zlib.error) as error:
+            raise invalid(archive.path, str(error)) from error
+        yield bytes(2 * tarfile.BLOCKSIZE)
+
+    def manifest_of_damaged(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            with tarfile.open(self._folder / name, "r|gz") as archive:
+                member = next((item for item in archive if item.name == MANIFEST), None)
+                content = None if member is None else archive.extractfile(member)
+                found = None if content is None else json.loads(content.read())
+        except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def size(self, name: str) -> int | None:
+        with contextlib.suppress(OSError):
+            return (self._folder / name).stat().st_size
+        return None
+
+    def set_aside(self, name: str) -> str:
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        aside = next(found for number in numbers if not (self._folder / (found := f"{name}{DAMAGED}{number}")).exists())
+        path = self._folder / name
+        try:
+            path.rename(self._folder / aside)
+            sync_folder(path.parent)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise invalid(path, str(error)) from error
+        return aside
+
+    def remove(self, name: str) -> None:
+        path = self._folder / name
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.exists():
+                sync_folder(path.parent)
+        except OSError as error:
+            raise EvidenceInvalid(
+                _("{path} cannot be removed: {error}.").format(path=path, error=error.strerror or error),
+                hint=_("Check the folder's owner, then run the command again."),
+            ) from error
+        with contextlib.suppress(OSError):
+            # Not while anything is in it.
+            path.parent.rmdir()
+
+    def leftovers(self, wave: str) -> list[str]:
+        found = self._folder / wave
+        patterns = (".poste-*.partial", f"poste-*{DAMAGED}*")
+        return sorted(f"{wave}/{path.name}" for pattern in patterns for path in found.glob(pattern))
 
 
 def _copy_parts(archive: tarfile.TarFile, manifest: Mapping[str, Any], parts: Iterator[bytes]) -> None:
@@ -120,10 +189,10 @@ def _sum_line(name: str, sha256: str) -> str:
     return f"{sha256}  {name}\n"
 
 
-def _check(path: Path) -> str:
-    """Read the whole archive; the file's SHA-256. Raises EvidenceInvalid when a part is not as its manifest says."""
+def _check(path: Path) -> SealedArchive:
+    """Read the whole archive. Raises EvidenceInvalid when a part is not as its manifest says."""
     sums: dict[str, dict[str, Any]] = {}
-    manifest: dict[str, Any] | None = None
+    manifest: Any = None
     try:
         with path.open("rb") as raw:
             whole = _Hashing(raw)
@@ -142,22 +211,22 @@ def _check(path: Path) -> str:
             while whole.read(CHUNK):
                 pass
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise _invalid(path, _("it is cut short or altered")) from error
-    if manifest is None:
-        raise _invalid(path, _("it is cut short or altered"))
+        raise invalid(path, _("it is cut short or altered")) from error
+    if not isinstance(manifest, dict):
+        raise invalid(path, _("it is cut short or altered"))
     if manifest.get("parts") != sums:
-        raise _invalid(path, _("a part is not what its manifest says"))
-    return whole.hexdigest()
+        raise invalid(path, _("a part is not what its manifest says"))
+    return SealedArchive(path, whole.hexdigest(), path.stat().st_size, manifest)
 
 
-def _invalid(path: Path, reason: str) -> E5BError:
+def invalid(path: Path, reason: str) -> E5BError:
     return EvidenceInvalid(
         _("The evidence {name} does not hold: {reason}.").format(name=path.name, reason=reason),
-        hint=_("Seal the seat again while its environment is still there."),
+        hint=_("Seal the seat again while its environment is still there, or run `e5b evidence verify --repair`."),
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

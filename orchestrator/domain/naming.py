@@ -24,6 +24,9 @@ ROLE_NETWORK = "network"
 ROLE_EVIDENCE = "evidence"
 ROLE_REFERENCE = "reference"
 ROLE_POINT = "restore-point"
+ROLE_REPAIR = "repair"
+ROLE_JURY = "jury"
+ROLE_JURY_GATEWAY = "jury-gateway"
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -36,6 +39,20 @@ def environment_name(centre: str, seat: int, generation: int) -> str:
 def reference_name(centre: str, site: str) -> str:
     """Container name of the throw-away environment that gives an image's reference fingerprint."""
     return f"e5b-{centre}-reference-{site}"
+
+
+def repair_name(centre: str, wave: str, seat: int) -> str:
+    """Container name of the throw-away environment from which a damaged archive is sealed again."""
+    return f"e5b-{centre}-repair-{wave}-{seat:02d}"
+
+
+def jury_name(centre: str) -> str:
+    """Container name of the sealed site that is shown to a jury."""
+    return f"e5b-{centre}-jury"
+
+
+def jury_gateway_name(centre: str) -> str:
+    return f"e5b-{centre}-jury-gateway"
 
 
 def gateway_name(centre: str) -> str:

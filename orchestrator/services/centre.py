@@ -7,7 +7,7 @@ from orchestrator.domain.lifecycle import HOLDS_SEATS, Action, WaveState, target
 from orchestrator.domain.routes import Route, routes
 from orchestrator.errors import NotFound, Refused
 from orchestrator.i18n import _
-from orchestrator.ports import Clock, Engine, Gateway, Host, Locks, Progress, Sealing, Store
+from orchestrator.ports import Clock, Copies, Engine, Gateway, Host, JuryGateway, Locks, Progress, Sealing, Store
 from orchestrator.settings import Settings
 
 
@@ -17,7 +17,9 @@ class Centre:
     store: Store
     engine: Engine
     gateway: Gateway
+    jury: JuryGateway
     sealing: Sealing
+    copies: Copies
     locks: Locks
     host: Host
     clock: Clock

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from orchestrator.domain import naming
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Evidence, Place, Wave
@@ -106,59 +107,96 @@ def seal_environment(centre: Centre, wave: Wave, place: Place, environment: Envi
         stack.callback(_thaw, centre, environment.name)
         now = centre.clock.now()
         fingerprint = centre.engine.fingerprint(environment.name)
-        attempt = 1 + max(
-            (item.attempt for item in centre.store.evidence(wave.id) if item.seat == place.seat), default=0
-        )
+        attempt = next_attempt(centre, wave, place)
         layer = centre.engine.commit(
             environment.name,
             naming.evidence_tag(centre.settings.centre.id, wave.id, place.seat, attempt),
             {naming.WAVE: wave.id, naming.SEAT: str(place.seat), naming.CANDIDATE: place.candidate},
         )
-        site = centre.engine.describe(environment.name)
-        # The account's password is the same for all and of no use to a jury.
-        site.pop("password", None)
-        manifest = {
-            "format": 1,
-            "centre": centre.settings.centre.id,
-            "wave": wave.id,
-            "seat": place.seat,
-            "candidate": place.candidate,
-            "attempt": attempt,
-            "site": site,
-            "image": environment.image,
-            "layer": layer.id,
-            "environment": environment.name,
-            "opened_at": place.opened_at.isoformat() if place.opened_at else None,
-            "closed_at": place.closed_at.isoformat() if place.closed_at else None,
-            "sealed_at": now.isoformat(),
-            "fingerprint": fingerprint.digest,
-        }
-        archive = centre.sealing.write(
-            f"{wave.id}/poste-{place.seat:02d}-{attempt}.tar.gz", manifest, centre.engine.export(environment.name)
+        evidence = write_archive(
+            centre,
+            environment.name,
+            wave,
+            place,
+            environment,
+            attempt=attempt,
+            layer=layer.id,
+            sealed_at=now,
+            fingerprint=fingerprint.digest,
         )
-    evidence = Evidence(
+    centre.store.save(
+        Entry("seat.sealed", wave.id, place.seat, on_record(evidence) | {"fingerprint": fingerprint.digest}),
+        evidence=[evidence],
+    )
+    return evidence
+
+
+def next_attempt(centre: Centre, wave: Wave, place: Place) -> int:
+    return 1 + max((item.attempt for item in centre.store.evidence(wave.id) if item.seat == place.seat), default=0)
+
+
+def write_archive(
+    centre: Centre,
+    container: str,
+    wave: Wave,
+    place: Place,
+    environment: Environment,
+    *,
+    attempt: int,
+    layer: str,
+    sealed_at: datetime,
+    fingerprint: str,
+    **more: object,
+) -> Evidence:
+    """The archive of what is in *container*, which is quiesced; not yet recorded. *environment* is where the candidate
+    worked; *more* goes into the manifest as it is."""
+    site = centre.engine.describe(container)
+    # The account's password is the same for all and of no use to a jury.
+    site.pop("password", None)
+    manifest = {
+        "format": 1,
+        "centre": centre.settings.centre.id,
+        "wave": wave.id,
+        "seat": place.seat,
+        "candidate": place.candidate,
+        "attempt": attempt,
+        "site": site,
+        "url": environment.url,
+        "image": environment.image,
+        "layer": layer,
+        "environment": environment.name,
+        "opened_at": place.opened_at.isoformat() if place.opened_at else None,
+        "closed_at": place.closed_at.isoformat() if place.closed_at else None,
+        "sealed_at": sealed_at.isoformat(),
+        "fingerprint": fingerprint,
+        **more,
+    }
+    archive = centre.sealing.write(
+        f"{wave.id}/poste-{place.seat:02d}-{attempt}.tar.gz", manifest, centre.engine.export(container)
+    )
+    return Evidence(
         wave=wave.id,
         seat=place.seat,
         candidate=place.candidate,
         environment=environment.name,
         attempt=attempt,
-        layer=layer.id,
+        layer=layer,
         archive=f"{wave.id}/{archive.path.name}",
         sha256=archive.sha256,
         size=archive.size,
-        sealed_at=now,
+        sealed_at=sealed_at,
         verified_at=centre.clock.now(),
     )
-    centre.store.save(
-        Entry(
-            "seat.sealed",
-            wave.id,
-            place.seat,
-            {"archive": evidence.archive, "sha256": archive.sha256, "size": archive.size, "layer": layer.id},
-        ),
-        evidence=[evidence],
-    )
-    return evidence
+
+
+def on_record(evidence: Evidence) -> dict[str, object]:
+    """What the journal says of an archive."""
+    return {
+        "archive": evidence.archive,
+        "sha256": evidence.sha256,
+        "size": evidence.size,
+        "layer": evidence.layer,
+    }
 
 
 def _thaw(centre: Centre, name: str) -> None:

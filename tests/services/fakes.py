@@ -22,7 +22,7 @@ from orchestrator.domain.fingerprint import Fingerprint, content_digest
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route, RouteState
 from orchestrator.errors import Busy, Conflict, EnvironmentFailed, EvidenceInvalid, NoSpace
-from orchestrator.ports import EngineFacts, ImageFacts, LayerFacts, Life, Noted, SealedArchive
+from orchestrator.ports import Aside, EngineFacts, ImageFacts, LayerFacts, Life, Noted, SealedArchive
 from orchestrator.services.centre import Centre
 from orchestrator.settings import Settings
 
@@ -69,6 +69,7 @@ class Container:
     ended_at: datetime | None = None
     silent: bool = False
     gentle: bool = False
+    aside: bool = False
 
 
 @dataclass
@@ -97,6 +98,8 @@ class World:
     layers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     archives: dict[str, Archive] = field(default_factory=dict)
     gateway: list[Route] | None = None
+    jury: tuple[str, str | None] | None = None
+    copies: dict[str, bytes | Archive] = field(default_factory=dict)
     network: bool = False
     disk_free: int = 500 * 10**9
     memory: int = 16 * 10**9
@@ -185,7 +188,9 @@ def new_centre(world: World, made_from: Settings, fuse: Fuse | None = None, stor
         store=FusedStore(store, fuse),  # type: ignore[arg-type]
         engine=MemoryEngine(world, fuse),
         gateway=MemoryGateway(world, fuse),
+        jury=MemoryJuryGateway(world, fuse),
         sealing=MemorySealing(world, fuse),
+        copies=MemoryCopies(world, fuse),
         locks=MemoryLocks(world, fuse),
         host=WorldHost(world),
         clock=WorldClock(world),
@@ -334,6 +339,22 @@ class MemoryGateway:
 
 
 @dataclass
+class MemoryJuryGateway:
+    world: World
+    fuse: Fuse
+
+    def open(self, address: str, sign_in: str | None) -> None:
+        self.fuse("jury.open")
+        if ("open", "jury") in self.world.faults:
+            raise self.world.faults["open", "jury"]
+        self.world.jury = (address, sign_in)
+
+    def close(self) -> None:
+        self.fuse("jury.close")
+        self.world.jury = None
+
+
+@dataclass
 class MemorySealing:
     world: World
     fuse: Fuse
@@ -345,13 +366,83 @@ class MemorySealing:
         content = b"".join(parts)
         self.fuse("sealing.write: written, not renamed")
         archive = self.world.archives[name] = Archive(dict(manifest), content)
-        return SealedArchive(Path("/evidence") / name, archive.sha256, len(content))
+        return SealedArchive(Path("/evidence") / name, archive.sha256, len(content), archive.manifest)
 
     def verify(self, name: str, sha256: str) -> None:
         self.fuse("sealing.verify")
         archive = self.world.archives.get(name)
         if archive is None or archive.damaged or archive.sha256 != sha256:
             raise EvidenceInvalid(f"The evidence {name} does not hold.")
+
+    def read(self, path: Path) -> SealedArchive:
+        self.fuse("sealing.read")
+        archive = self.world.archives.get("/".join(path.parts[-2:]))
+        if archive is None or archive.damaged:
+            raise EvidenceInvalid(f"The evidence {path.name} does not hold.")
+        return SealedArchive(path, archive.sha256, len(archive.content), archive.manifest)
+
+    def content(self, archive: SealedArchive) -> Iterator[bytes]:
+        self.fuse("sealing.content")
+        yield self.world.archives["/".join(archive.path.parts[-2:])].content
+
+    def manifest_of_damaged(self, name: str) -> Mapping[str, Any] | None:
+        self.fuse("sealing.manifest_of_damaged")
+        return None
+
+    def size(self, name: str) -> int | None:
+        self.fuse("sealing.size")
+        found = self.world.archives.get(name)
+        return None if found is None else len(found.content)
+
+    def set_aside(self, name: str) -> str:
+        self.fuse("sealing.set_aside")
+        aside = f"{name}.damaged"
+        while aside in self.world.archives:
+            aside += "-2"
+        if name in self.world.archives:
+            self.world.archives[aside] = self.world.archives.pop(name)
+        return aside
+
+    def remove(self, name: str) -> None:
+        self.fuse("sealing.remove")
+        if ("remove", name) in self.world.faults:
+            raise self.world.faults["remove", name]
+        self.world.archives.pop(name, None)
+
+    def leftovers(self, wave: str) -> list[str]:
+        self.fuse("sealing.leftovers")
+        return sorted(name for name in self.world.archives if name.startswith(f"{wave}/") and ".damaged" in name)
+
+
+@dataclass
+class MemoryCopies:
+    """One folder outside."""
+
+    world: World
+    fuse: Fuse
+
+    def manifest(self, folder: Path) -> Mapping[str, Any] | None:
+        self.fuse("copies.manifest")
+        found = self.world.copies.get("manifest.json")
+        return None if found is None else json.loads(found)  # type: ignore[arg-type]
+
+    def holds(self, folder: Path, name: str, sha256: str) -> bool:
+        self.fuse("copies.holds")
+        found = self.world.copies.get(name)
+        if found is not None and (not isinstance(found, Archive) or found.sha256 != sha256):
+            raise Conflict(f"{name} is there with other content.")
+        return found is not None
+
+    def copy(self, folder: Path, name: str, sha256: str) -> None:
+        self.fuse("copies.copy")
+        if ("copy", name) in self.world.faults:
+            raise self.world.faults["copy", name]
+        self.world.copies[name] = self.world.archives[name]
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> None:
+        for name, content in files.items():
+            self.fuse("copies.write")
+            self.world.copies[name] = content
 
 
 class MemoryEngine:
@@ -427,6 +518,25 @@ class MemoryEngine:
         self._fuse(f"engine.create {environment.name}: created, not started")
         made.running = True
 
+    def create_aside(self, aside: Aside) -> None:
+        self._call("create_aside", aside.name)
+        self._world.containers.pop(aside.name, None)
+        assert self._world.images[aside.image].id == aside.image
+        taken = {item.address for item in self._world.containers.values()}
+        assert aside.address is None or aside.address not in taken, f"address {aside.address} is given twice"
+        made = Container(aside.name, aside.image, address=aside.address, started_at=self._world.now, aside=True)
+        if aside.layer is not None:
+            made.work = self._content(aside.layer)
+        self._world.containers[aside.name] = made
+
+    def load(self, name: str, parts: Iterator[bytes]) -> None:
+        self._call("load", name)
+        self._running(name).work = tuple(b"".join(parts).decode().splitlines())
+
+    def set_url(self, name: str, url: str) -> None:
+        self._call("set_url", name)
+        self._running(name)
+
     def _content(self, layer: str) -> tuple[str, ...]:
         for tag, work in self._world.layers.items():
             if self._world.images[tag].id == layer:
@@ -478,7 +588,7 @@ class MemoryEngine:
         kept = removed.work in [self._world.layers[tag] for tag in self._world.layers if tag.startswith("e5b-point/")]
         del self._world.containers[name]
         self._world.wiped.append(removed)
-        if removed.work and not sealed and not kept:
+        if removed.work and not sealed and not kept and not removed.aside:
             self._world.lost.append(removed)
 
     def ready(self, name: str, timeout: float) -> None:
@@ -521,8 +631,9 @@ class MemoryEngine:
         self._call("commit", name)
         found = self._running(name)
         assert found.held, "an image is made of a site that is at rest"
-        identity = f"sha256:{'|'.join(found.work) or 'nothing'}"
-        self._world.images[tag] = ImageFacts(identity, tag, None, None, 0)
+        identity = f"sha256:{tag}"
+        self._world.images[tag] = self._world.images[identity] = ImageFacts(identity, tag, None, None, 0)
+        self._world.layers[tag] = found.work
         return LayerFacts(identity, tag, 1000)
 
     def snapshot(self, name: str, tag: str, labels: Mapping[str, str], *, leave_frozen: bool = False) -> LayerFacts:
