@@ -3,9 +3,11 @@
 import contextlib
 import json
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ from tests.faults.machine import STATE_DISK, Machine, Process, until
 
 __all__ = ["client"]
 
+GOOD, BAD = (1, 2, 3), 4
+"""The seats of candidates who do their work, and of one who does other things."""
+
+BUSY, NO_SPACE = 7, 11
+"""Exit codes."""
+
 PICTURE = re.compile(r'src="([^"]*/article-[^"]*\.png)"')
 
 
@@ -31,8 +39,18 @@ class FaultyCentre(RealCentre):
         self.machine = machine
         self.state = STATE_DISK / folder.name
         self.clock: Process | None = None
+        self._found: set[str] = set()
         self.saved: dict[int, dict[str, str]] = {seat: {} for seat in range(1, seats + 1)}
         super().__init__(folder, machine.client, seats, "--state", str(self.state), *init)
+
+    def set(self, **settings: int) -> None:
+        """Change settings of ``centre.toml``, whose keys are each there once."""
+        path = self.folder / "centre.toml"
+        text = path.read_text()
+        for key, value in settings.items():
+            text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+            assert found == 1, key
+        path.write_text(text)
 
     def start(self, *arguments: str) -> Process:
         return self.machine.start(sys.executable, "-m", "orchestrator", *arguments, cwd=self.folder, env=self.env)
@@ -47,7 +65,7 @@ class FaultyCentre(RealCentre):
         return False
 
     def until_served(self, *seats: int, within: float = 60) -> None:
-        for seat in seats or self.saved:
+        for seat in seats or GOOD:
             until(lambda seat=seat: self.answers(seat), within, f"seat {seat} serves nothing")
 
     def processes(self, seat: int) -> list[psutil.Process]:
@@ -75,6 +93,25 @@ class FaultyCentre(RealCentre):
             self.clock.wait(60)
             self.clock = None
 
+    def end(self, seat: int) -> datetime:
+        """When the seat's time is over, once nothing is being given back to it any more."""
+        time = self.json("seat", "time", str(seat))
+        while time["ends_at"] is None:
+            time = self.json("seat", "time", str(seat))
+        return datetime.fromisoformat(time["ends_at"])
+
+    @contextlib.contextmanager
+    def credited(self, *seats: int) -> Iterator[None]:
+        """What happens inside keeps the candidates of *seats* from working, and all this time is given back."""
+        before, began = {seat: self.end(seat) for seat in seats}, datetime.now(UTC)
+        yield
+        self.until_served(*seats)
+        lost = datetime.now(UTC) - began
+        for seat in seats:
+            given = self.end(seat) - before[seat]
+            assert given > lost - timedelta(seconds=2), f"seat {seat} lost {lost}, was given {given} back"
+            assert given < lost + timedelta(seconds=20), f"seat {seat} lost {lost}, was given {given} back"
+
     # The candidates
 
     def candidate(self, seat: int) -> Candidate:
@@ -92,6 +129,11 @@ class FaultyCentre(RealCentre):
         candidate = self.candidate(seat)
         with self.machine.network():
             self.saved[seat][candidate.publish(title)] = title
+
+    def upload_big(self, seat: int, megabytes: int) -> None:
+        """A picture of this size, that nothing makes smaller, is on the seat's site."""
+        write = f"head -c {megabytes}000000 /dev/urandom >/var/www/site/wp-content/uploads/big.png"
+        assert self.run_in(seat, "sh", "-c", write)[0] == 0
 
     def plant(self, seat: int, name: str, php: str) -> None:
         """The seat's candidate puts a program of their own on their site: ``/name``."""
@@ -134,6 +176,7 @@ class FaultyCentre(RealCentre):
                     title = f"Page {seat} {len(self.saved[seat])} {number}"
                     with contextlib.suppress(NotAsExpected):
                         self.saved[seat][candidate.publish(title)] = title
+                    over.wait(0.3)
 
         threads = [threading.Thread(target=work, args=(seat, self.candidate(seat))) for seat in seats]
         for thread in threads:
@@ -145,15 +188,35 @@ class FaultyCentre(RealCentre):
             for thread in threads:
                 thread.join(120)
 
-    def check_saved(self, *seats: int) -> None:
-        """Every page that a candidate was told is saved is there for visitors."""
-        for seat in seats or self.saved:
+    def check_saved(self, *seats: int, again: bool = False) -> None:
+        """Every page that a candidate was told is saved is there for visitors, with its picture. A page that was
+        found once is looked for *again* only when asked to."""
+        for seat in seats or GOOD:
+            self.until_served(seat)
             for address, title in self.saved[seat].items():
-                page = self.get(seat, address.removeprefix(self.url(seat)))
-                assert title in page.text, f"seat {seat} lost “{title}”: {address} answers {page.status_code}"
-                for picture in PICTURE.findall(page.text):
-                    content = self.get(seat, picture.removeprefix(self.url(seat))).content
-                    assert content.startswith(b"\x89PNG"), f"seat {seat} lost the picture {picture} of “{title}”"
+                if again or address not in self._found:
+                    self._check_page(seat, address, title)
+                    self._found.add(address)
+
+    def archives(self, seat: int) -> list[Path]:
+        """The seat's evidence, the oldest first."""
+        lines = self.json("journal", "show")
+        names = [line["data"]["archive"] for line in lines if line["action"] == "seat.sealed" and line["seat"] == seat]
+        return [self.machine.path(self.state) / "evidence" / name for name in names]
+
+    def check_sealed(self, seat: int, archive: Path | None = None) -> None:
+        """Every page that the candidate was told is saved is in *archive*, by default the seat's newest evidence."""
+        read = ["tar", "xzOf", str(archive or self.archives(seat)[-1]), "database.sql"]
+        dump = subprocess.run(read, capture_output=True, check=True).stdout.decode(errors="replace")
+        missing = [title for title in self.saved[seat].values() if title not in dump]
+        assert not missing, f"seat {seat}: its evidence lacks {missing}"
+
+    def _check_page(self, seat: int, address: str, title: str) -> None:
+        page = self.get(seat, address.removeprefix(self.url(seat)))
+        assert title in page.text, f"seat {seat} lost “{title}”: {address} answers {page.status_code}"
+        for picture in PICTURE.findall(page.text):
+            content = self.get(seat, picture.removeprefix(self.url(seat))).content
+            assert content.startswith(b"\x89PNG"), f"seat {seat} lost the picture {picture} of “{title}”"
 
 
 @pytest.fixture(scope="session")
@@ -172,8 +235,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory, client: docker.DockerClien
 
 @pytest.fixture(scope="session")
 def wave(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyCentre]:
-    """A wave of three candidates at work under ``e5b serve``, that all faults come over."""
-    centre = FaultyCentre(machine, tmp_path_factory.mktemp("wave"), 3)
+    """A wave of four candidates at work under ``e5b serve``, that all faults come over. The fourth is not to be
+    trusted."""
+    centre = FaultyCentre(machine, tmp_path_factory.mktemp("wave"), 4)
+    # The containers that bear a seat's number are then those that its candidate works in.
+    centre.set(disk_mb=256, most=0)
     centre.plan()
     centre.e5b("wave", "prepare")
     centre.e5b("wave", "open")

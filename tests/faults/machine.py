@@ -1,6 +1,6 @@
 """A machine inside this one, with a Docker engine of its own, whose engine, disks and power can be taken away.
 
-It is a set of namespaces: processes, network and mounts. Its first process is all that holds them: when that is
+It is a set of namespaces: processes, network, mounts, and clocks that count from its start. Its first process is all that holds them: when that is
 killed, the kernel kills every other process of the machine at the same instant, unmounts its disks and takes down its
 network, as when a plug is pulled. It dies with the process that made it, however that one ends. What stays is what a
 machine's disks keep; :meth:`Machine.boot` starts from there.
@@ -37,6 +37,8 @@ mount --rbind /sys/fs/cgroup "$cgroups"
 mount -t sysfs sysfs /sys
 mount --move "$cgroups" /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
+cat /proc/sys/kernel/random/uuid >/run/boot_id
+mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
 mount -o loop "$engine" /var/lib/docker
 mount -o loop "$state" /srv
 ip link set lo up
@@ -44,6 +46,9 @@ ip link set lo up
 # The kernel buries whoever dies without a parent: nobody waits for them here.
 exec env --ignore-signal=CHLD sleep infinity
 """
+
+CLOCKS = {"boottime": time.CLOCK_BOOTTIME, "monotonic": time.CLOCK_MONOTONIC}
+"""Those that count from a machine's start."""
 
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of <linux/sched.h>."""
@@ -89,7 +94,8 @@ class Machine:
         self._holder = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL"),
-                *("unshare", "--mount", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"),
+                *("unshare", "--mount", "--net", "--pid", "--mount-proc", "--fork", "--kill-child", "--time"),
+                *(f"--{name}={-int(time.clock_gettime(clock))}" for name, clock in CLOCKS.items()),
                 *("sh", "-c", BOOT, "boot", cgroups, self._disk("engine"), self._disk("state"), booted),
             ],
             stdin=subprocess.DEVNULL,
@@ -143,7 +149,7 @@ class Machine:
         )
 
     def _inside(self, *command: str) -> list[str]:
-        return ["nsenter", f"--target={self._init}", "--mount", "--net", "--pid", "--", *command]
+        return ["nsenter", f"--target={self._init}", "--mount", "--net", "--pid", "--time", "--", *command]
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
@@ -233,8 +239,10 @@ class Machine:
         """Take all room of *disk* but *leave* bytes."""
         ballast = self.path(disk) / "ballast"
         with ballast.open("ab") as file:
-            free = shutil.disk_usage(ballast.parent).free
-            os.posix_fallocate(file.fileno(), file.tell(), free - leave)
+            os.posix_fallocate(file.fileno(), file.tell(), self.free(disk) - leave)
+
+    def free(self, disk: Path) -> int:
+        return shutil.disk_usage(self.path(disk)).free
 
     def make_room(self, disk: Path) -> None:
         (self.path(disk) / "ballast").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ def test_a_container_is_killed(wave: FaultyCentre) -> None:
     wave.save_page(1, "Before the container was killed")
     wave.container(1).kill()
     wave.until_served(1)
-    wave.check_saved()
+    wave.check_saved(1)
 
 
 def test_all_its_processes_are_killed_in_the_middle_of_saving(wave: FaultyCentre) -> None:
@@ -43,4 +43,17 @@ def test_the_kernel_kills_what_takes_all_its_memory(wave: FaultyCentre) -> None:
         until(lambda: wave.machine.memory_kills(container) >= before + 4, 60, "the kernel kills nothing")
     wave.until_served(3)
     wave.save_page(3, "After the memory was eaten")
+    wave.check_saved()
+
+
+def test_its_processes_stand_still(wave: FaultyCentre) -> None:
+    """One container is paused by somebody, in another every process is stopped: both go on, and get their time back."""
+    for seat in (1, 2):
+        wave.save_page(seat, f"Before the site of seat {seat} stood still")
+    with wave.credited(1, 2):
+        wave.container(1).pause()
+        for process in wave.processes(2):
+            process.suspend()
+        until(lambda: not wave.answers(1) and not wave.answers(2), 30, "the sites go on")
+        wave.until_served(1, 2, within=120)
     wave.check_saved()

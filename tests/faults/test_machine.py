@@ -4,28 +4,23 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import FaultyCentre
+from tests.faults.conftest import GOOD, FaultyCentre
 from tests.faults.machine import until
-
-
-def pages(wave: FaultyCentre) -> int:
-    return sum(map(len, wave.saved.values()))
 
 
 def saved_in_each(wave: FaultyCentre, count: int) -> None:
     """Wait until each candidate has saved *count* pages more than now."""
-    before = {seat: len(found) for seat, found in wave.saved.items()}
-    until(
-        lambda: all(len(wave.saved[seat]) >= before[seat] + count for seat in before), 120, "a candidate saves no page"
-    )
+    before = {seat: len(wave.saved[seat]) for seat in GOOD}
+    until(lambda: all(len(wave.saved[seat]) >= before[seat] + count for seat in GOOD), 120, "a candidate saves no page")
 
 
 def test_the_gateway_is_killed(wave: FaultyCentre) -> None:
-    with wave.saving(1, 2, 3):
+    with wave.saving(*GOOD):
         saved_in_each(wave, 1)
         gateway = next(item for item in wave.containers() if item.labels["fr.e5b.role"] == "gateway")
         for process in wave.machine.processes(gateway.id):
             process.kill()
+        until(lambda: not wave.answers(1), 10, "the gateway goes on")
         saved_in_each(wave, 1)
     wave.check_saved()
 
@@ -44,10 +39,13 @@ def test_the_controller_is_killed(wave: FaultyCentre) -> None:
 
 @pytest.mark.parametrize("ending", ["stopped", "killed"])
 def test_the_engine_ends(wave: FaultyCentre, ending: str) -> None:
-    with wave.saving(1, 2, 3):
+    with wave.saving(*GOOD):
         saved_in_each(wave, 1)
-        wave.machine.stop_engine() if ending == "stopped" else wave.machine.kill_engine()
-        wave.machine.start_engine()
+        with wave.credited(*GOOD):
+            wave.machine.stop_engine() if ending == "stopped" else wave.machine.kill_engine()
+            until(lambda: not wave.answers(1), 30, "the sites go on") if ending == "stopped" else None
+            wave.machine.start_engine()
+            until(lambda: not wave.answers(1), 10, "the sites go on") if ending == "killed" else None
         saved_in_each(wave, 1)
     wave.check_saved()
     assert wave.clock is not None
@@ -57,12 +55,12 @@ def test_the_engine_ends(wave: FaultyCentre, ending: str) -> None:
 @pytest.mark.parametrize("how", ["killed", "unplugged"])
 def test_the_machine_goes_down(wave: FaultyCentre, how: str) -> None:
     """Engine, containers and controller all die at one instant; unplugged: with what was on no disk yet."""
-    with wave.saving(1, 2, 3):
+    with wave.saving(*GOOD):
         saved_in_each(wave, 2)
         wave.machine.kill() if how == "killed" else wave.machine.pull_plug()
     wave.machine.boot()
     wave.serve()
     wave.until_served()
     wave.check_saved()
-    with wave.saving(1, 2, 3):
+    with wave.saving(*GOOD):
         saved_in_each(wave, 1)
