@@ -1,13 +1,14 @@
 """Restore points: snapshots of a candidate's site while they work."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain import naming
 from orchestrator.domain.exam import Place, PointKind, RestorePoint, Wave
 from orchestrator.domain.lifecycle import FINISHED, WaveState
-from orchestrator.errors import NoSpace, NotFound, Refused
+from orchestrator.errors import Busy, NoSpace, NotFound, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
@@ -139,13 +140,13 @@ def prune_points(centre: Centre) -> list[RestorePoint]:
     Of each candidate the newest scheduled ones stay (restore_points.keep), and all that a person asked for or a
     restore put aside. When the wave is over and its evidence holds, none is needed.
     """
-    over = {wave.id for wave in centre.store.waves() if wave.state in FINISHED}
+    waves = {wave.id: wave for wave in centre.store.waves()}
     scheduled: dict[tuple[str, str], list[RestorePoint]] = {}
     superfluous: list[RestorePoint] = []
     for point in centre.store.points():
         if point.pruned_at is not None:
             continue
-        if point.wave in over:
+        if waves[point.wave].state in FINISHED:
             superfluous.append(point)
         elif point.kind is PointKind.SCHEDULED:
             scheduled.setdefault((point.wave, point.candidate), []).append(point)
@@ -155,9 +156,11 @@ def prune_points(centre: Centre) -> list[RestorePoint]:
     for point in superfluous:
         if point.kind is PointKind.UNDO and not _left(centre, point):
             continue
-        centre.engine.remove_layer(point.tag)
-        pruned.append(replace(point, pruned_at=centre.clock.now()))
-        centre.store.save(points=pruned[-1:])
+        # Not while a command restores a seat of the room, perhaps to this point.
+        with suppress(Busy), centre.locks.room(waves[point.wave].room, f"point prune {point.seat}", patient=False):
+            centre.engine.remove_layer(point.tag)
+            pruned.append(replace(point, pruned_at=centre.clock.now()))
+            centre.store.save(points=pruned[-1:])
     return pruned
 
 

@@ -131,7 +131,11 @@ def renew(
         if results[item.name] == PROVED
     ]
     failed = [replace(item, role=EnvironmentRole.RETIRED) for item in standbys.values() if results[item.name] != PROVED]
-    leaving = [replace(old[item.seat], role=EnvironmentRole.RETIRED) for item in switched]
+    # While its work is not sealed yet: of one whose container is gone nothing is left to be sealed or removed.
+    there = None if wave.state is WaveState.SEALED else centre.engine.observe()
+    left = [old[item.seat] for item in switched]
+    gone = [replace(item, role=EnvironmentRole.GONE) for item in left if there is not None and item.name not in there]
+    leaving = [replace(item, role=EnvironmentRole.RETIRED) for item in left if there is None or item.name in there]
     names = {} if wave.state is WaveState.SEALED else {item.seat: item.name for item in switched}
     places = tuple(
         replace(place, environment=names[place.seat], proof=PROVED)
@@ -154,7 +158,7 @@ def renew(
             for item in switched
         ),
         waves=[replace(wave, places=places)],
-        environments=[*switched, *failed, *leaving],
+        environments=[*switched, *failed, *leaving, *gone],
     )
     centre.serve()
     return sorted(
@@ -269,6 +273,18 @@ def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
                 hint=_("Look at the seat; run the command again if it is to be reset once more."),
             )
         must_seal = _must_seal(centre, wave, place, environment)
+        works = _works(wave, place)
+        if must_seal and wave.state is not WaveState.SEALED and centre.engine.life(environment.name) is None:
+            if not works:
+                raise EvidenceInvalid(
+                    _("Seat {seat:02d} is not reset: its environment, with what was done in it, is gone.").format(
+                        seat=seat
+                    ),
+                    hint=_("If nothing can bring it back, waive its evidence: `e5b wave seal --waive SEAT`."),
+                )
+            # The candidate goes on; what can be had back is in the restore points.
+            centre.store.save(Entry("seat.lost", wave.id, seat, {"environment": environment.name}))
+            must_seal = False
         if must_seal and wave.state not in {WaveState.OPEN, WaveState.CLOSED}:
             raise EvidenceInvalid(
                 _("Seat {seat:02d} is not reset: its evidence is missing or does not hold.").format(seat=seat),
@@ -277,7 +293,6 @@ def reset_seat(centre: Centre, seat: int) -> tuple[SeatResult, Evidence | None]:
         if must_seal and place.closed_at is not None:
             # A closing that was killed may have left the seat open: its end state comes after that.
             centre.serve()
-        works = _works(wave, place)
         if works:
             place = place.credited(Credit(CreditKind.RESET, centre.clock.now()))
             wave = wave.with_places(place)

@@ -168,9 +168,11 @@ def _replace(
         wave=wave.id,
         proved_at=new.proved_at or (now if not new.layer else None),
     )
-    # A standby or an untouched environment at the seat that is moved to.
+    # A standby or an untouched environment at the seat that is moved to; of one whose container is gone, nothing is
+    # left to be sealed or removed.
+    gone = old.name if old is not None and kept is None else None
     leaving = [
-        replace(item, role=EnvironmentRole.RETIRED)
+        replace(item, role=EnvironmentRole.GONE if item.name == gone else EnvironmentRole.RETIRED)
         for item in centre.store.environments()
         if item.name != new.name
         and (
@@ -208,7 +210,7 @@ def _replace(
     centre.serve()
     after = after.settled(centre.clock.now(), credit.kind)
     centre.store.save(waves=[wave.with_places(after)])
-    dispose(centre, leaving, [new.name])
+    dispose(centre, [item for item in leaving if item.role is EnvironmentRole.RETIRED], [new.name])
     return Restored(after, point, kept, ready)
 
 

@@ -11,17 +11,16 @@ from datetime import datetime, timedelta
 from orchestrator.domain.exam import AlarmKind, Environment, EnvironmentRole, Place, PointKind, Wave
 from orchestrator.domain.lifecycle import WaveState
 from orchestrator.domain.time import OF_COMMANDS, Credit, CreditKind
-from orchestrator.errors import Busy, E5BError, NoSpace
+from orchestrator.errors import Busy, E5BError, NoSpace, NotFound
 from orchestrator.i18n import _
 from orchestrator.ports import Entry, Life
 from orchestrator.services.alarms import clear_alarm, raise_alarm
 from orchestrator.services.centre import Centre
 from orchestrator.services.clock import Told, seal_closed, shut_due
 from orchestrator.services.environments import remove
-from orchestrator.services.evidence import is_safe
 from orchestrator.services.points import due_points, prune_points, take_now
 from orchestrator.services.prepare import DISK_RESERVE
-from orchestrator.services.restore import LAST, restore
+from orchestrator.services.restore import LAST, REFERENCE, restore
 from orchestrator.services.seal import seal_left_behind
 from orchestrator.services.standbys import give_up_standbys, make_standby
 from orchestrator.services.watch import DISK_INTERVAL, is_overflowing, stop_overflow
@@ -68,9 +67,14 @@ class Supervisor:
 
     centre: Centre
     tell: Told
+    looked_at: datetime | None = None
     answered: dict[str, datetime] = field(default_factory=dict)
     trouble: dict[str, Trouble] = field(default_factory=dict)
     restarted: dict[str, float] = field(default_factory=dict)
+    owed: list[tuple[str, int, Credit]] = field(default_factory=list)
+    """Credits (wave, seat) that could not be stored yet: somebody worked on the room."""
+    put_off: dict[str, float] = field(default_factory=dict)
+    """What has failed, and when it is tried again: it must not keep the others waiting."""
     gateway_answered: datetime | None = None
     gateway_silent: int = 0
     preferred: set[str] = field(default_factory=set)
@@ -81,14 +85,21 @@ class Supervisor:
     def resume(self) -> None:
         """Take up where the last supervisor was: what stopped while nobody looked is given back."""
         centre, noted = self.centre, self.centre.clock.noted()
-        centre.clock.note()
+        self.looked_at = None if noted is None else noted.at
         for wave, place, environment in self._working():
             if noted is None or environment is None:
                 continue
-            began = noted.at if noted.rebooted else self._restarted_since(environment, noted.at)
+            began = noted.at if noted.rebooted else None
+            if not noted.rebooted:
+                # Where the engine does not answer now, the first look tells which sites do.
+                with suppress(E5BError):
+                    began = self._restarted_since(environment, noted.at)
             if began is not None and place.opened_at is not None:
                 kind = CreditKind.MACHINE if noted.rebooted else CreditKind.OUTAGE
-                self._credit(wave.id, place.seat, Credit(kind, max(began, place.opened_at)), patient=True)
+                self.owed.append((wave.id, place.seat, Credit(kind, max(began, place.opened_at))))
+        self._give_what_is_owed()
+        # Last: whoever is killed before finds the same moment noted.
+        centre.clock.note()
 
     def _restarted_since(self, environment: Environment, moment: datetime) -> datetime | None:
         """When the run before the present one ended, if the present one began after *moment*; None for a first run."""
@@ -104,18 +115,32 @@ class Supervisor:
         centre = self.centre
         faults: list[E5BError] = []
         with _collected(faults):
+            self._give_what_is_owed()
+        with _collected(faults):
             self._look_at_gateway()
         working = [(wave, place, environment) for wave, place, environment in self._working() if environment]
         begun = centre.clock.now()
+        before, self.looked_at = self.looked_at or begun, begun
         answers = pool.map(lambda item: centre.engine.answers(item[2]), working)
         alarms = {(alarm.kind, alarm.seat) for alarm in centre.store.alarms()}
         for (wave, place, environment), fault in zip(working, answers, strict=True):
             with _collected(faults):
                 if fault is None:
                     self._well(wave, place, environment, begun, alarms)
-                else:
-                    self._ill(wave, place, environment, fault)
+                    continue
+                # One that was never asked was there, or was made, after the last look.
+                since = self.answered.get(environment.name, max(before, place.opened_at or before))
+                trouble = self.trouble.setdefault(environment.name, Trouble(since))
+                trouble.looks += 1
+                self._ill(wave, place, environment, fault, trouble)
+        self._forget_alarms(alarms, {place.seat for _wave, place, _environment in working})
         return faults
+
+    def _forget_alarms(self, alarms: Collection[tuple[AlarmKind, int | None]], seats: Collection[int]) -> None:
+        """Where nobody works any more, nothing is wrong any more."""
+        for kind, seat in alarms:
+            if (seat is not None and seat not in seats) or (kind is AlarmKind.POINTS and not seats):
+                clear_alarm(self.centre, kind, seat)
 
     def _well(
         self,
@@ -127,9 +152,12 @@ class Supervisor:
     ) -> None:
         centre, name = self.centre, environment.name
         self.answered[name] = moment
-        self.trouble.pop(name, None)
+        trouble = self.trouble.pop(name, None)
         if place.has_going_on(*BY_ITSELF):
             self._settle(wave.id, place.seat, *BY_ITSELF)
+        elif trouble is not None and trouble.looks > 1:
+            # It was silent while nothing could be stored: the engine did not answer, or somebody worked on the room.
+            self.owed.append((wave.id, place.seat, Credit(CreditKind.OUTAGE, trouble.since, moment)))
         for kind in (AlarmKind.DEAD, AlarmKind.SLOW, AlarmKind.OVERFLOW):
             if (kind, place.seat) in alarms and clear_alarm(centre, kind, place.seat):
                 self.tell(_("seat {seat:02d}").format(seat=place.seat), _("its site answers again"))
@@ -137,12 +165,10 @@ class Supervisor:
             centre.engine.prefer(name)
             self.preferred.add(name)
 
-    def _ill(self, wave: Wave, place: Place, environment: Environment, fault: str) -> None:
+    def _ill(self, wave: Wave, place: Place, environment: Environment, fault: str, trouble: Trouble) -> None:
         centre, name = self.centre, environment.name
-        trouble = self.trouble.setdefault(
-            name, Trouble(self.answered.get(name, max(filter(None, (place.opened_at, environment.proved_at)))))
-        )
-        trouble.looks += 1
+        if self._is_put_off(name):
+            return
         life = centre.engine.life(name)
         if trouble.looks < 2 and life is not None and life.state == "running":
             # Once is no fault: a busy machine, a snapshot.
@@ -166,12 +192,16 @@ class Supervisor:
                 return
             self.alarm(AlarmKind.DEAD, place.seat, wave.id, _("its environment is not there any more"))
         # All that is left is the last restore point. Whatever was done since is given back as time.
-        restored = restore(centre, place.seat, LAST, technical=True)
+        with self._tried_again_later(name):
+            try:
+                restored = restore(centre, place.seat, LAST, technical=True)
+            except NotFound:
+                restored = restore(centre, place.seat, REFERENCE, technical=True)
         self.tell(
             _("seat {seat:02d}").format(seat=place.seat),
-            _("its environment was gone: restored to point {number}").format(
-                number=restored.point.number if restored.point else 0
-            ),
+            _("its environment was gone: restored to point {number}").format(number=restored.point.number)
+            if restored.point
+            else _("its environment was gone before its first restore point: it has a new site"),
         )
 
     def _wake(self, wave: Wave, place: Place, name: str, trouble: Trouble) -> None:
@@ -197,10 +227,14 @@ class Supervisor:
         now = centre.clock.now()
         working = self._working()
         if centre.gateway.serving() is not None:
+            was_silent, since = self.gateway_silent > 0, self.gateway_answered or now
             self.gateway_answered, self.gateway_silent = now, 0
             for wave, place, _environment in working:
                 if place.has_going_on(CreditKind.GATEWAY):
                     self._settle(wave.id, place.seat, CreditKind.GATEWAY)
+                elif was_silent:
+                    began = max(since, place.opened_at or since)
+                    self.owed.append((wave.id, place.seat, Credit(CreditKind.GATEWAY, began, now)))
             if clear_alarm(centre, AlarmKind.GATEWAY, None):
                 self.tell(_("gateway"), _("it serves again"))
             return
@@ -258,8 +292,14 @@ class Supervisor:
 
     # Time given back
 
-    def _credit(self, wave_id: str, seat: int, credit: Credit, *, held: bool = False, patient: bool = False) -> None:
-        with self._room(wave_id, seat, held=held, patient=patient):
+    def _give_what_is_owed(self) -> None:
+        for item in list(self.owed):
+            with suppress(Busy):
+                self._credit(*item)
+                self.owed.remove(item)
+
+    def _credit(self, wave_id: str, seat: int, credit: Credit, *, held: bool = False) -> None:
+        with self._room(wave_id, seat, held=held):
             wave = self.centre.wave(wave_id)
             place = wave.place(seat)
             if place is None or wave.state is not WaveState.OPEN or not place.working:
@@ -288,11 +328,11 @@ class Supervisor:
                 )
 
     @contextmanager
-    def _room(self, wave_id: str, seat: int, *, held: bool = False, patient: bool = False) -> Iterator[None]:
+    def _room(self, wave_id: str, seat: int, *, held: bool = False) -> Iterator[None]:
         if held:
             yield
             return
-        with self.centre.locks.room(self.centre.wave(wave_id).room, f"seat time {seat}", patient=patient):
+        with self.centre.locks.room(self.centre.wave(wave_id).room, f"seat time {seat}", patient=False):
             yield
 
     # What is desired
@@ -314,21 +354,41 @@ class Supervisor:
 
     # In the background, one thing at a time
 
-    def work(self) -> None:
-        """Do the one most urgent thing that is to be done; what has no place in an exam's second waits here."""
-        with suppress(Busy):
-            for job in (self._take_away, self._take_point, self._prune, self._make_standby):
+    def work(self) -> list[E5BError]:
+        """Do the one most urgent thing that is to be done; what has no place in an exam's second waits here. What could
+        not be done."""
+        faults: list[E5BError] = []
+        for job in (self._take_away, self._take_point, self._prune, self._make_standby):
+            with _collected(faults):
                 if job():
-                    return
+                    break
+        return faults
+
+    def _is_put_off(self, what: str) -> bool:
+        return time.monotonic() < self.put_off.get(what, 0.0)
+
+    @contextmanager
+    def _tried_again_later(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Busy:
+            raise
+        except E5BError:
+            self.put_off[what] = time.monotonic() + RETRY
+            raise
 
     def _take_away(self) -> bool:
         centre = self.centre
         rooms = {seat.number: room.name for room in centre.settings.rooms for seat in room.seats}
         for item in centre.store.environments():
             left = item.role in {EnvironmentRole.RETIRED, EnvironmentRole.NEXT}
-            if not left or item.seat not in rooms:
+            if not left or item.seat not in rooms or self._is_put_off(item.name):
                 continue
-            with suppress(Busy), centre.locks.room(rooms[item.seat], f"seat tidy {item.seat}", patient=False):
+            with (
+                suppress(Busy),
+                self._tried_again_later(item.name),
+                centre.locks.room(rooms[item.seat], f"seat tidy {item.seat}", patient=False),
+            ):
                 now = next(other for other in centre.store.environments() if other.name == item.name)
                 if now.role is EnvironmentRole.NEXT:
                     # Its command was killed: whoever makes one holds the lock that we hold.
@@ -337,18 +397,26 @@ class Supervisor:
                 if now.role is not EnvironmentRole.RETIRED:
                     continue
                 seal_left_behind(centre, now)
-                if not is_safe(centre, now):
+                if remove(centre, [now], _("Removing the old environments")):
+                    self.put_off[item.name] = time.monotonic() + RETRY
                     continue
-                remove(centre, [now], _("Removing the old environments"))
                 return True
         return False
 
     def _take_point(self) -> bool:
         centre = self.centre
         for wave, seat in due_points(centre):
+            about = f"{wave.id} {seat}"
+            if self._is_put_off(about):
+                continue
             try:
-                with centre.locks.room(wave.room, f"point take {seat}", patient=False):
+                with (
+                    self._tried_again_later(about),
+                    centre.locks.room(wave.room, f"point take {seat}", patient=False),
+                ):
                     take_now(centre, wave.id, seat, PointKind.SCHEDULED)
+            except Busy:
+                continue
             except NoSpace as error:
                 self.alarm(AlarmKind.POINTS, None, wave.id, error.message)
                 return False
@@ -362,9 +430,9 @@ class Supervisor:
     def _make_standby(self) -> bool:
         if time.monotonic() < self.standby_at:
             return False
+        self.standby_at = time.monotonic() + RETRY
         made = make_standby(self.centre)
-        if made is None:
-            self.standby_at = time.monotonic() + LOOK
+        self.standby_at = time.monotonic() + (LOOK if made is None else 0.0)
         return made is not None
 
 
@@ -393,13 +461,13 @@ def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped:
                 said[fault.message] = time.monotonic() + RETRY
                 report(fault)
 
-    def attempt(what: Callable[[], object]) -> None:
-        try:
-            what()
-        except Busy:
-            pass
-        except E5BError as error:
-            say([error])
+    def attempt(what: Callable[[], Sequence[E5BError] | None]) -> bool:
+        """Whether there was a fault; it is said."""
+        faults: list[E5BError] = []
+        with _collected(faults):
+            faults += what() or ()
+        say(faults)
+        return bool(faults)
 
     def note() -> None:
         centre.follow_clock()
@@ -421,28 +489,25 @@ def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped:
         ThreadPoolExecutor(4, thread_name_prefix="background") as background,
     ):
         attempt(supervisor.resume)
-        jobs: dict[str, tuple[Callable[[], object], float]] = {
-            "look": (lambda: say(supervisor.look(lookers)), LOOK),
-            "machine": (lambda: attempt(supervisor.look_at_machine), DISK_INTERVAL),
-            "work": (lambda: attempt(supervisor.work), INTERVAL),
-            "seal": (seal, INTERVAL),
+        # What, how often, and how soon again after a fault.
+        jobs: dict[str, tuple[Callable[[], Sequence[E5BError] | None], float, float]] = {
+            "look": (lambda: supervisor.look(lookers), LOOK, LOOK),
+            "machine": (supervisor.look_at_machine, DISK_INTERVAL, DISK_INTERVAL),
+            "work": (supervisor.work, INTERVAL, INTERVAL),
+            "seal": (seal, INTERVAL, RETRY),
         }
-        running: dict[str, Future[object]] = {}
+        running: dict[str, Future[bool]] = {}
         due = dict.fromkeys(jobs, 0.0)
         note_at = 0.0
         while True:
             if time.monotonic() >= note_at:
                 note_at = time.monotonic() + NOTE
                 attempt(note)
-            say(shut_due(centre, tell))
-            for name, (job, interval) in jobs.items():
+            attempt(lambda: shut_due(centre, tell))
+            for name, (job, interval, again) in jobs.items():
                 if name in running and running[name].done():
-                    result = running.pop(name).result()
-                    due[name] = time.monotonic() + interval
-                    if isinstance(result, list) and result:
-                        due[name] = time.monotonic() + RETRY
-                        say(result)
+                    due[name] = time.monotonic() + (again if running.pop(name).result() else interval)
                 if name not in running and time.monotonic() >= due[name]:
-                    running[name] = background.submit(job)
+                    running[name] = background.submit(attempt, job)
             if stopped(INTERVAL):
                 return
