@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import tarfile
 import time
 import uuid
@@ -198,10 +199,10 @@ Start = Callable[..., Environment]
 def starter(engine: docker.DockerClient, network: str, image: str) -> Iterator[Start]:
     started: list[Container] = []
 
-    def start(url: str | None = SEAT_URL, of: str = image) -> Environment:
-        container = engine.containers.run(
+    def start(url: str | None = SEAT_URL, of: str = image, point: str | None = None) -> Environment:
+        """*point*: an image committed from another environment, whose layer is put in before the first start."""
+        container = engine.containers.create(
             of,
-            detach=True,
             name=f"site-image-test-{uuid.uuid4().hex[:10]}",
             network=network,
             dns=["127.0.0.1"],
@@ -215,6 +216,11 @@ def starter(engine: docker.DockerClient, network: str, image: str) -> Iterator[S
             environment={"E5B_URL": url} if url else {},
         )
         started.append(container)
+        if point is not None:
+            layer = engine.images.get(point).attrs["GraphDriver"]["Data"]["UpperDir"]
+            upper = container.attrs["GraphDriver"]["Data"]["UpperDir"]
+            subprocess.run(["cp", "-a", f"{layer}/.", upper], check=True)
+        container.start()
         return Environment(container, url or "http://localhost")
 
     try:

@@ -6,6 +6,7 @@ A site's test module says what is its own (`SiteChecks`) and inherits these chec
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import threading
 import time
@@ -17,6 +18,14 @@ import requests
 from .conftest import Browser, Environment, Start, archive, members_of, wait_until
 
 SLEEPER = "<?php usleep((int) ($_GET['ms'] * 1000)); echo 'done';"
+# A file and, a while later, its row: what a site does with an uploaded picture.
+PAIRS = """<?php
+file_put_contents("%(folder)s/e5b-{$_GET['n']}.txt", $_GET['n']);
+usleep(20000);
+(new mysqli('localhost', 'www-data', '', '%(database)s'))->query('INSERT INTO e5b_pairs VALUES (' . $_GET['n'] . ')');
+echo 'done';
+"""
+OTHER_URL = "http://poste-12.e5b.lan:8012"
 
 
 def parts(fingerprint: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +107,46 @@ class ContractChecks(SiteChecks):
         assert described["mailbox"] == "/messagerie/"
         assert {"version", "language", "admin", "login", "password"} <= described.keys()
         assert visited.browser().get(described["admin"]).status_code == 200
+
+    def test_describe_says_where_the_log_in_form_is_posted_to(self, visited: Environment) -> None:
+        """And nothing else has to be posted, so that a jury can log in to a site that is otherwise only read."""
+        described = json.loads(visited.tool("describe").output)
+        browser = visited.browser()
+        posted = []
+        browser.hooks["response"].append(
+            lambda answer, *_args, **_kwargs: posted.append(answer.request.path_url) if is_post(answer) else None
+        )
+        self.log_in(browser, described["login"], described["password"])
+        assert [path.split("?")[0] for path in posted] == [described["sign_in"]]
+
+    # --- health ---
+
+    def health(self, environment: Environment) -> tuple[int, str]:
+        """Asked as the controller does: at the container's address, of no site's name."""
+        answer = requests.get(f"http://{environment.address}/e5b-health", timeout=5, allow_redirects=False)
+        return answer.status_code, answer.text.strip()
+
+    def test_health_answers_even_while_the_site_is_held(self, environment: Environment) -> None:
+        before = environment.fingerprint()
+        assert self.health(environment) == (200, "ok")
+        environment.tool("quiesce")
+        assert self.health(environment) == (200, "ok")
+        environment.tool("thaw")
+        assert environment.fingerprint() == before
+        assert environment.changed().count(b"/e5b/mail") == 0
+
+    def test_health_says_that_the_database_does_not_answer(self, environment: Environment) -> None:
+        silent = (503, "the database does not answer")
+        environment.shell("kill -STOP $(pidof mariadbd)")
+        begun = time.monotonic()
+        assert self.health(environment) == silent
+        assert time.monotonic() - begun < 4
+        environment.shell("kill -CONT $(pidof mariadbd)")
+        assert self.health(environment) == (200, "ok")
+        environment.shell("echo d >/run/e5b/mariadb/control; sleep 1.5")
+        assert self.health(environment) == silent
+
+    # --- address ---
 
     def test_links_name_the_seat_and_nothing_else(self, visited: Environment) -> None:
         for path in self.pages:
@@ -335,6 +384,106 @@ class ContractChecks(SiteChecks):
             restored.container.remove(force=True)
             engine.images.remove(snapshot.id, force=True)
 
+    def test_a_quick_hold_waits_for_requests_and_ends_by_itself(self, environment: Environment) -> None:
+        sleeper = self.sleeper(environment)
+        running = Timed(environment.browser(), f"{sleeper}?ms=1000")
+        time.sleep(0.4)
+        environment.tool("quiesce", "--quick", "--hold", "1.5")
+        running.join(0.3)
+        assert running.status == 200
+        held = Timed(environment.browser(), f"{sleeper}?ms=0")
+        time.sleep(0.5)
+        assert held.status is None, "a request was executed while the site was held"
+        held.join(6)
+        assert held.status == 200
+        environment.tool("quiesce", "--quick", "--hold=60")
+        environment.tool("thaw")
+        assert environment.browser().get(f"{sleeper}?ms=0", timeout=5).status_code == 200
+
+    def test_a_quick_hold_that_times_out_holds_nothing(self, environment: Environment) -> None:
+        sleeper = self.sleeper(environment)
+        running = Timed(environment.browser(), f"{sleeper}?ms=3000")
+        time.sleep(0.4)
+        refusal = environment.tool("quiesce", "--quick", "--timeout", "0.5", check=False)
+        assert refusal.status != 0
+        assert "requests are still being executed" in refusal.errors
+        assert environment.browser().get(f"{sleeper}?ms=0", timeout=2).status_code == 200
+        running.join(6)
+
+    def test_quiesce_refuses_what_is_no_number_of_seconds(self, visited: Environment) -> None:
+        for wrong in (["--hold", "x"], ["--hold"], ["--timeout="], ["--hold", "1.2.3"], ["--hold", "-1"], ["--other"]):
+            refusal = visited.tool("quiesce", *wrong, check=False)
+            assert refusal.status != 0, wrong
+            assert len(refusal.errors.strip().splitlines()) == 1, wrong
+        assert visited.browser().get("/", timeout=5).status_code == 200
+
+    def test_a_point_taken_in_a_freeze_is_the_site_of_that_moment_at_any_address(
+        self, environment: Environment, start: Start, engine: docker.DockerClient
+    ) -> None:
+        """What runs is finished first, what comes waits and is answered; the copy has each file with its row."""
+        path = self.save_page(self.candidate(environment), "Avant le point de restauration")
+        database = environment.run("cat", "/opt/e5b/site/database").output.decode().strip()
+        environment.sql("CREATE TABLE e5b_pairs (n INT PRIMARY KEY)")
+        script = PAIRS % {"folder": self.upload_folder, "database": database}
+        environment.shell(f"cat >{self.document_root}/e5b-pairs.php <<'PHP'\n{script}\nPHP")
+        numbers, over = itertools.count(1), threading.Event()
+        answered: list[int] = []
+        refused: list[int] = []
+
+        def visit() -> None:
+            browser = environment.browser()
+            while not over.is_set():
+                number = next(numbers)
+                good = browser.get(f"/e5b-pairs.php?n={number}").status_code == 200
+                (answered if good else refused).append(number)
+
+        visitors = [threading.Thread(target=visit, daemon=True) for _ in range(3)]
+        for visitor in visitors:
+            visitor.start()
+        wait_until(lambda: len(answered) > 20, 30, "requests are answered")
+        environment.tool("quiesce", "--quick", "--timeout", "5", "--hold", "2")
+        environment.container.pause()
+        before = set(answered)
+        held = Timed(environment.browser(), "/")
+        point = environment.container.commit(repository="site-image-test", tag=environment.container.name, pause=False)
+        try:
+            assert held.status is None
+            environment.container.unpause()
+            held.join(20)
+            wait_until(lambda: len(answered) > len(before) + 20, 30, "requests are answered again")
+            over.set()
+            for visitor in visitors:
+                visitor.join(20)
+            assert held.status == 200
+            assert not refused
+
+            for url in (environment.url, OTHER_URL):
+                restored = start(url=url, point=str(point.id)).ready()
+                rows = {int(row) for row in restored.sql("SELECT n FROM e5b_pairs").split()}
+                files = restored.shell(
+                    f"cd {self.upload_folder}; for f in e5b-*.txt; do echo $f:$(cat $f); done"
+                ).split()
+                assert {f"e5b-{row}.txt:{row}" for row in rows} == set(files)
+                assert before <= rows < set(answered)
+                check = ("mariadb-check", "--defaults-file=/opt/e5b/etc/client.cnf", "--silent", "--databases")
+                assert restored.run(*check, database, "mysql").output == b""
+                for page in (*self.pages, path):
+                    answer = restored.browser().get(page)
+                    assert answer.status_code == 200, page
+                    assert url == environment.url or "poste-07" not in answer.text, page
+                assert "Avant le point de restauration" in restored.browser().get(path).text
+                assert restored.fingerprint() == restored.full_fingerprint()
+                self.save_page(self.candidate(restored), "Après la restauration")
+                restored.container.stop(timeout=20)
+                assert "mariadbd: Shutdown complete" in restored.container.logs().decode()
+                restored.container.start()
+                restored.ready()
+                assert "Avant le point de restauration" in restored.browser().get(path).text
+                restored.container.remove(force=True)
+        finally:
+            over.set()
+            engine.images.remove(point.id, force=True)
+
     # --- export and fixtures ---
 
     def test_an_export_makes_the_same_site_of_a_fresh_environment(self, environment: Environment, start: Start) -> None:
@@ -492,6 +641,10 @@ class ContractChecks(SiteChecks):
         time.sleep(1)
         assert held.status in (None, 500)
         environment.tool("thaw")
+
+
+def is_post(answer: requests.Response) -> bool:
+    return answer.request.method == "POST"
 
 
 def refused(answer: requests.Response) -> bool:

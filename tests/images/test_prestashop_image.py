@@ -157,9 +157,10 @@ class TestPrestaShop(ContractChecks):
     }
 
     def log_in(self, browser: Browser, login: str, password: str) -> None:
-        page = browser.get("/gestion/")
+        """What the page's script does (js/admin/login.js)."""
+        browser.get("/gestion/")
         answer = browser.post(
-            page.url,
+            "/gestion/index.php?rand=1",
             data={
                 "ajax": "1",
                 "controller": "AdminLogin",
@@ -181,7 +182,7 @@ class TestPrestaShop(ContractChecks):
         form = fields(browser.get(address).text, "cms_page") | {
             "cms_page[title][1]": title,
             "cms_page[friendly_url][1]": slug,
-            "cms_page[content][1]": f"<p>{title}.</p>",
+            "cms_page[content][1]": f'<p>{title}. <a href="{browser.base}/nous-contacter">Nous écrire</a></p>',
             "cms_page[is_displayed]": "1",
         }
         saved = browser.post(address, data=form)

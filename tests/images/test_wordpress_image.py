@@ -38,7 +38,7 @@ def publish(browser: Browser, title: str, kind: str = "page", **fields: str) -> 
         hidden_fields(form.text, "post")
         | {
             "post_title": title,
-            "content": f"<p>{title}.</p>",
+            "content": f'<p>{title}. <a href="{browser.base}/contact/">Nous écrire</a></p>',
             "publish": "Publier",
             "post_status": "publish",
             "visibility": "public",
@@ -139,6 +139,11 @@ class TestWordPress(ContractChecks):
             int(visited.sql("SELECT COUNT(*) FROM wp_posts WHERE post_status IN ('auto-draft', 'future', 'draft')"))
             == 0
         )
+
+    def test_the_logo_is_shown_whole(self, visited: Environment) -> None:
+        shown = re.search(r'class="brand".*?<img width="(\d+)" height="(\d+)"', visited.browser().get("/").text, re.S)
+        assert shown
+        assert int(shown[1]) / int(shown[2]) == pytest.approx(640 / 200, rel=0.02)
 
     def test_every_page_and_post_of_the_site_is_there(self, visited: Environment) -> None:
         browser = visited.browser()

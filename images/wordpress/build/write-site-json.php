@@ -6,6 +6,7 @@ file_put_contents('/opt/e5b/site/site.json', json_encode([
     'version' => $wp_version,
     'language' => 'fr',
     'admin' => '/wp-login.php',
+    'sign_in' => '/wp-login.php',
     'login' => 'candidat',
     'password' => 'Tisane-2026',
     'mailbox' => '/messagerie/',

@@ -88,10 +88,17 @@ add_action('admin_bar_menu', static function (WP_Admin_Bar $bar): void {
     $bar->remove_node('updates');
 }, 100);
 
-// The site may be read later at another address (evidence, restore): its content names none.
-add_filter('content_save_pre', static fn ($content) => is_string($content)
-    ? str_replace(home_url('/'), '/', $content)
-    : $content);
+// The site may be read later at another address (evidence, restore): what is saved names none.
+foreach ([
+    'content_save_pre', 'excerpt_save_pre', 'pre_term_description', 'widget_update_callback',
+    'sanitize_post_meta__menu_item_url', 'pre_set_theme_mod_header_image', 'pre_set_theme_mod_header_image_data',
+] as $saved) {
+    add_filter($saved, static fn ($value) => map_deep($value, static fn ($part) => is_string($part)
+        ? str_replace(home_url('/'), '/', $part)
+        : $part), 100);
+}
+// A post's identifier is made of the address that it was first saved at.
+add_filter('get_the_guid', static fn ($guid) => preg_replace('~^https?://[^/]+~', home_url(), $guid));
 
 // The help of each screen is in English for the most part, and sends to a site that cannot be reached.
 add_action('current_screen', static fn (WP_Screen $screen) => add_action('admin_head', [$screen, 'remove_help_tabs'], 100));

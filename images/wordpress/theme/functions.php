@@ -9,7 +9,7 @@ function maison_setup(): void
     set_post_thumbnail_size(640, 360, true);
     add_theme_support('automatic-feed-links');
     add_theme_support('html5', ['search-form', 'comment-form', 'comment-list', 'gallery', 'caption', 'style', 'script']);
-    add_theme_support('custom-logo', ['width' => 300, 'height' => 300, 'flex-width' => true, 'flex-height' => true]);
+    add_theme_support('custom-logo', ['width' => 640, 'height' => 200, 'flex-width' => true, 'flex-height' => true]);
     add_theme_support('custom-header', ['width' => 1600, 'height' => 700, 'flex-height' => true, 'flex-width' => true, 'header-text' => false]);
     add_post_type_support('page', 'excerpt');
     register_nav_menus(['principal' => 'Menu principal', 'pied' => 'Pied de page']);
