@@ -10,9 +10,11 @@ COLOURS = {"wordpress": "#21759b", "prestashop": "#df0067"}
 
 
 def draw(results: Path, folder: Path) -> list[Path]:
-    """Draw what *results* holds, as SVG and PNG files in *folder*."""
-    import matplotlib as mpl
-
+    """Draw what *results* holds, as SVG and PNG files in *folder*; nothing where matplotlib is not installed."""
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError:
+        return []
     mpl.use("Agg")
     # The same figures make the same file, whoever draws them.
     mpl.rcParams.update({"svg.hashsalt": "e5b", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})

@@ -88,7 +88,8 @@ class Run:
             build(site, self.images[site])
             turns = self.turns.setdefault(site, [])
             with Yardstick(self.client, self.centre_id, site, self.seats) as yardstick:
-                yardstick.up(max(self.ways))
+                if not self.quick:
+                    yardstick.up(max(self.ways))
                 for workers in self.ways:
                     turn = yardstick.reset(workers)
                     self.say(f"  {turn.mode}: {turn.down:.1f} s down, {turn.up.seconds:.1f} s up")

@@ -25,13 +25,15 @@ MARK = b"/* the old site */"
 
 @dataclass(frozen=True)
 class Watched:
-    """What somebody saw who asked all seats all the time. Seconds; *switch* after the command's start.
+    """What somebody saw who asked all seats all the time. Seconds.
 
-    The switch is not later than the last question that the old site was still asked; each seat's time counts from
-    there until its first answer by the new site was whole.
+    *command* is the whole command, *work* what it says itself that it took: without the start of Python. *switch* is
+    when, after the command's start, the last question was asked that an old site still answered; the real switch comes
+    a little later. *new* counts from there until each seat's first answer by its new site was whole.
     """
 
     command: float
+    work: float
     switch: float
     new: tuple[float, ...]
     requests: int
@@ -100,7 +102,8 @@ def ready(run: Run, site: str) -> None:
         Figure(
             *("reset", f"reset with standbys of {run.seats}, the whole command", site, worst.command, "s"),
             run.target(1.0),
-            note=f"the worst of {rounds}; median {median([item.command for item in found]):.2f} s",
+            note=f"the worst of {rounds}; median {median([item.command for item in found]):.2f} s; "
+            f"without the start of Python {worst.work:.2f} s",
             samples=asdict(worst) | {"rounds": [asdict(item) for item in found]},
         ),
         Figure(
@@ -151,11 +154,11 @@ def watch(centre: BenchCentre, site: str, seats: int, wave: str) -> tuple[Watche
         begun = poller.now()
         done = centre.reset(wave)
         poller.wait(0.5)
-    watched = seen([answer for answer in poller.answers if answer.ended >= begun], done.seconds, len(targets))
-    return watched, done
+    answers = [answer for answer in poller.answers if answer.ended >= begun]
+    return seen(answers, begun, done.seconds, done.answer["seconds"], len(targets)), done
 
 
-def seen(answers: list[Answer], command: float, seats: int) -> Watched:
+def seen(answers: list[Answer], begun: float, command: float, work: float, seats: int) -> Watched:
     failed = [answer for answer in answers if answer.failed]
     old = [answer for answer in answers if not answer.failed and MARK in answer.body]
     switch = max(answer.begun for answer in old)
@@ -167,5 +170,4 @@ def seen(answers: list[Answer], command: float, seats: int) -> Watched:
         raise RuntimeError(f"{seats - len(first)} seats never served the new site")
     new = tuple(max(0.0, first[seat] - switch) for seat in sorted(first))
     told = "; ".join(sorted({f"seat {item.seat}: {item.status}" for item in failed})[:5])
-    begun = min(answer.begun for answer in answers)
-    return Watched(command, switch - begun, new, len(answers), len(failed), told)
+    return Watched(command, work, switch - begun, new, len(answers), len(failed), told)

@@ -59,8 +59,8 @@ def _restore(centre: BenchCentre, site: str, command: Callable[[], Done]) -> tup
         begun = files.now()
         done = command()
         files.wait(1.0)
-    watched = seen(files.answers, done.seconds, 1)
-    switched = min(answer.begun for answer in files.answers) + watched.switch
+    watched = seen(files.answers, begun, done.seconds, 0.0, 1)
+    switched = begun + watched.switch
     first = min(answer.ended for answer in pages.answers if answer.begun > switched and not answer.failed)
     failed = [answer for answer in [*files.answers, *pages.answers] if answer.failed]
     return first - begun, done.seconds, len(failed)

@@ -102,9 +102,10 @@ class Yardstick:
     def reset(self, workers: int) -> Turn:
         """Everything removed and made again. *workers* seats at a time; 0: one plain loop that starts all of them
         and then waits for all of them."""
+        up_now = [seat for seat in self.seats if self._is_up(seat)]
         begun = time.monotonic()
         with ThreadPoolExecutor(workers or 1) as pool:
-            list(pool.map(self._down, self.seats))
+            list(pool.map(self._down, up_now))
         down = time.monotonic() - begun
         up = self.up(workers)
         return Turn(up.mode, down, up, tuple(self._memory(seat) for seat in self.seats))
@@ -148,6 +149,9 @@ class Yardstick:
         except OSError:
             return False
         return (await ask(Target(seat, self._first_port + seat - 1, "/", "127.0.0.1"), PATIENCE)).status == 200
+
+    def _is_up(self, seat: int) -> bool:
+        return bool(self._client.containers.list(filters={"name": self._name(seat, "web")}))
 
     def _down(self, seat: int) -> None:
         for part in ("web", "db"):
