@@ -243,8 +243,8 @@ class Sealing(Protocol):
         """Read any archive whole, also one from elsewhere, and check it against its own manifest. Raises
         EvidenceInvalid."""
 
-    def content(self, archive: SealedArchive) -> Iterator[bytes]:
-        """The exported tar that went into *archive*, without what was added to it. Raises EvidenceInvalid."""
+    def content(self, path: Path) -> Iterator[bytes]:
+        """The exported tar that went into an archive, without what was added to it. Raises EvidenceInvalid."""
 
     def manifest_of_damaged(self, name: str) -> Mapping[str, Any] | None:
         """What archive *name*, which does not hold, still says of itself; None when that cannot be read."""
@@ -344,6 +344,9 @@ class Locks(Protocol):
 
     def supervised(self) -> bool:
         """Whether a process supervises the centre now."""
+
+    def jury(self) -> AbstractContextManager[None]:
+        """Held while one command shows a sealed site, or takes it away. Raises Busy with who does."""
 
     def centre(self) -> AbstractContextManager[None]:
         """Held while one command reads and changes what all rooms share: the environments' addresses, the gateway's

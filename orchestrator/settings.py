@@ -175,11 +175,11 @@ class Settings(_Section):
     def evidence_folder(self) -> Path:
         return self.centre.state / "evidence"
 
-    @property
-    def evidence_url(self) -> str:
-        """Where a sealed site is shown to a jury, without a final slash."""
-        port = self.evidence.port
-        return f"http://{self.gateway.host}" if port == 80 else f"http://{self.gateway.host}:{port}"
+    def evidence_url(self, host: str | None = None) -> str:
+        """Where a sealed site is shown to a jury, without a final slash. *host*: the machine's address as they type
+        it, gateway.host by default."""
+        host, port = host or self.gateway.host, self.evidence.port
+        return f"http://{host}" if port == 80 else f"http://{host}:{port}"
 
     @property
     def jury_folder(self) -> Path:

@@ -146,6 +146,16 @@ class FileLocks:
             return holder is not None
 
     @contextmanager
+    def jury(self) -> Iterator[None]:
+        with self._held(".jury.lock", "evidence open", self._wait) as holder:
+            if holder is not None:
+                raise Busy(
+                    _("A sealed site is being opened or closed: {holder}.").format(holder=holder),
+                    hint=_("Wait until it ends, then run the command again."),
+                )
+            yield
+
+    @contextmanager
     def _held(self, name: str, command: str | None, wait: float) -> Iterator[str | None]:
         """Yields None when the lock is ours, or who has it after *wait* seconds. Without *command* it is only tried."""
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -87,17 +87,17 @@ class FolderSealing:
         except OSError as error:
             raise invalid(path, str(error)) from error
 
-    def content(self, archive: SealedArchive) -> Iterator[bytes]:
+    def content(self, path: Path) -> Iterator[bytes]:
         try:
             # What was added to the exported tar comes after it: it is cut off there.
-            with tarfile.open(archive.path, "r:gz") as opened:
+            with tarfile.open(path, "r:gz") as opened:
                 end = opened.getmember(MANIFEST).offset
-            with gzip.open(archive.path) as unpacked:
+            with gzip.open(path) as unpacked:
                 while end > 0 and (piece := unpacked.read(min(CHUNK, end))):
                     end -= len(piece)
                     yield piece
         except (tarfile.TarError, EOFError, KeyError, OSError, zlib.error) as error:
-            raise invalid(archive.path, str(error)) from error
+            raise invalid(path, str(error)) from error
         yield bytes(2 * tarfile.BLOCKSIZE)
 
     def manifest_of_damaged(self, name: str) -> Mapping[str, Any] | None:

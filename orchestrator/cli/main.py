@@ -13,7 +13,7 @@ from click.shell_completion import get_completion_class
 from rich.text import Text
 
 from orchestrator import __version__, i18n
-from orchestrator.cli import journal, seat, serve, setup, watching, wave
+from orchestrator.cli import evidence, journal, seat, serve, setup, watching, wave
 from orchestrator.cli.context import Context, json_option, pass_context
 from orchestrator.cli.output import err, out, show, show_error, table
 from orchestrator.errors import E5BError, InputInvalid, NotProved
@@ -153,6 +153,7 @@ for command in (
     watching.incident,
     watching.standby,
     watching.alarm,
+    evidence.group,
     journal.group,
     serve.command,
     setup.setup,

@@ -161,7 +161,6 @@ def write_archive(
         "candidate": place.candidate,
         "attempt": attempt,
         "site": site,
-        "url": environment.url,
         "image": environment.image,
         "layer": layer,
         "environment": environment.name,

@@ -19,6 +19,7 @@ from orchestrator.adapters.store import SqliteStore
 from orchestrator.domain import naming
 from orchestrator.domain.exam import Environment, EnvironmentRole, Site
 from orchestrator.domain.fingerprint import Fingerprint, content_digest
+from orchestrator.domain.lifecycle import WaveState
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route, RouteState
 from orchestrator.errors import Busy, Conflict, EnvironmentFailed, EvidenceInvalid, NoSpace
@@ -221,6 +222,7 @@ class WorldClock:
 
     def follow(self) -> None:
         self.world.followed += 1
+        self.note()
 
     def note(self) -> None:
         self.world.noted = Noted(self.world.now, rebooted=False)
@@ -296,6 +298,11 @@ class MemoryLocks:
         return self.world.supervised
 
     @contextmanager
+    def jury(self) -> Iterator[None]:
+        self.fuse("locks.jury")
+        yield
+
+    @contextmanager
     def centre(self) -> Iterator[None]:
         self.fuse("locks.centre")
         with SHARED:
@@ -331,6 +338,8 @@ class MemoryGateway:
 
     def serving(self) -> list[Route] | None:
         self.fuse("gateway.serving")
+        if ("serving", "gateway") in self.world.faults:
+            return None
         return None if self.world.gateway is None else list(self.world.gateway)
 
     def remove(self) -> None:
@@ -381,9 +390,9 @@ class MemorySealing:
             raise EvidenceInvalid(f"The evidence {path.name} does not hold.")
         return SealedArchive(path, archive.sha256, len(archive.content), archive.manifest)
 
-    def content(self, archive: SealedArchive) -> Iterator[bytes]:
+    def content(self, path: Path) -> Iterator[bytes]:
         self.fuse("sealing.content")
-        yield self.world.archives["/".join(archive.path.parts[-2:])].content
+        yield self.world.archives["/".join(path.parts[-2:])].content
 
     def manifest_of_damaged(self, name: str) -> Mapping[str, Any] | None:
         self.fuse("sealing.manifest_of_damaged")
@@ -572,6 +581,7 @@ class MemoryEngine:
     def restart(self, name: str) -> None:
         self._call("restart", name)
         found = self._ours(name)
+        found.ended_at = self._world.now
         found.running, found.held, found.silent, found.started_at = True, False, False, self._world.now
 
     def remove(self, name: str) -> None:
@@ -696,6 +706,17 @@ def violations(centre: Centre, world: World) -> list[str]:
     actives = [item.seat for item in environments if item.role is EnvironmentRole.ACTIVE]
     if len(actives) != len(set(actives)):
         found.append(f"a seat has two active environments: {actives}")
+    by_name = {item.name: item for item in environments}
+    for wave in centre.store.waves():
+        for place in wave.places:
+            environment = by_name.get(place.environment or "")
+            if wave.state in {WaveState.PREPARED, WaveState.OPEN} and environment is not None:
+                if environment.role is not EnvironmentRole.ACTIVE or environment.seat != place.seat:
+                    found.append(
+                        f"seat {place.seat} is said to work in {environment.name}, which is {environment.role}"
+                    )
+            if wave.state is not WaveState.OPEN and any(credit.going_on for credit in place.credits):
+                found.append(f"time at seat {place.seat} is given back for ever")
     known = {item.name for item in living}
     for container in world.containers.values():
         if container.ours and container.seat is not None and container.name not in known:
