@@ -71,7 +71,8 @@ def shown(value: float, unit: str) -> str:
     """The value as a person reads it."""
     if unit == "s" and value < 1:
         return f"{1000 * value:.0f} ms"
-    digits = (
-        0 if abs(value) >= 100 or (value == int(value) and unit not in {"s", "times"}) else 2 if abs(value) < 10 else 1
-    )
-    return f"{value:.{digits}f} {unit}".strip()
+    if unit in {"", "seats"} or abs(value) >= 100:
+        return f"{value:.0f} {unit}".strip()
+    if unit == "times" and value < 1:
+        return f"{value:.3f} {unit}"
+    return f"{value:.{2 if abs(value) < 10 else 1}f} {unit}"

@@ -1,7 +1,7 @@
 """The plots of a run, from its JSON: the timeline of a reset, and growth."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ TITLES = {"wordpress": "WordPress", "prestashop": "PrestaShop"}
 COLOURS = {"wordpress": "#21759b", "prestashop": "#df0067"}
 
 
-def draw(results: Path, folder: Path) -> list[Path]:
+def draw(results: Path, folder: Path, kinds: Sequence[str] = ("svg", "png")) -> list[Path]:
     """Draw what *results* holds, as SVG and PNG files in *folder*; nothing where matplotlib is not installed."""
     try:
         import matplotlib as mpl
@@ -17,13 +17,15 @@ def draw(results: Path, folder: Path) -> list[Path]:
         return []
     mpl.use("Agg")
     # The same figures make the same file, whoever draws them.
-    mpl.rcParams.update({"svg.hashsalt": "e5b", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
+    mpl.rcParams.update(
+        {"svg.hashsalt": "e5b", "svg.fonttype": "none", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3}
+    )
     content = json.loads(results.read_text(encoding="utf-8"))
     drawn = []
     for name, plot in (("reset", _reset(content)), ("growth", _growth(content))):
         if plot is not None:
-            for kind in ("svg", "png"):
-                path = folder / f"{name}.{kind}"
+            for kind in kinds:
+                path = folder / f"measured-{name}.{kind}"
                 plot.savefig(path, dpi=120, metadata={"Date": None} if kind == "svg" else None)
                 drawn.append(path)
     return drawn

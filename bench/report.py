@@ -1,6 +1,7 @@
-"""The table that a person reads, and the JSON that the documentation is made from."""
+"""The table that a person reads, the JSON, and what the documentation shows of it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,64 @@ def save(path: Path, figures: list[Figure], machine: dict[str, Any], run: dict[s
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine, "run": run, "figures": [figure.as_json() for figure in figures]}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def publish(results: Path, pages: list[Path]) -> None:
+    """Write the figures of *results* into each page that has a place for them: between the comments
+    ``<!-- measured -->`` (all figures) or ``<!-- measured: targets -->`` (those with a target) and
+    ``<!-- end -->``."""
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        shown_there = with_figures(text, json.loads(results.read_text(encoding="utf-8")))
+        if shown_there != text:
+            page.write_text(shown_there, encoding="utf-8")
+
+
+def with_figures(text: str, content: dict[str, Any]) -> str:
+    """A page's *text* with the figures of *content* in their place."""
+    return re.sub(
+        r"(<!-- measured(?P<targets>: targets)? -->\n).*?(<!-- end -->)",
+        lambda match: match[1] + markdown(content, targets_only=match["targets"] is not None) + match[3],
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
+    """A table with a line per figure and a column per site; what is missed is in bold, and says by how much."""
+    machine = content["machine"]
+    sites = list(machine["sites"])
+    titles = {"wordpress": "WordPress", "prestashop": "PrestaShop"}
+    names: dict[str, dict[str, Figure]] = {}
+    for item in content["figures"]:
+        figure = Figure(**{key: value for key, value in item.items() if key != "verdict"})
+        names.setdefault(figure.name, {})[figure.site] = figure
+    lines = [
+        f"{machine['date'][:10]}, {machine['processors']} processors ({machine['processor']}), "
+        f"{machine['memory_bytes'] / 2**30:.0f} GB of memory, {machine['disk'].partition(' ')[0]}, "
+        f"{machine['system']}, Linux {machine['kernel'].partition('-')[0]}, Docker {machine['engine']}, "
+        + ", ".join(f"{titles[site]} {facts['version']}" for site, facts in machine["sites"].items())
+        + f"; {content['run']['seats']} seats. Load of the machine before: {machine['load_before']}.",
+        "",
+        "| | " + " | ".join([*(titles[site] for site in sites), "wanted"]) + " |",
+        "| --- |" + " --- |" * (len(sites) + 1),
+    ]
+    for name, found in names.items():
+        wanted = next((item for item in found.values() if item.target is not None), None)
+        if targets_only and wanted is None:
+            continue
+        targets = {_wanted(item) for item in found.values() if item.target is not None}
+        cells = [_cell(found[site], several=len(targets) > 1) if site in found else "" for site in sites]
+        lines.append(f"| {name} | {' | '.join([*cells, ' / '.join(sorted(targets))])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _wanted(figure: Figure) -> str:
+    return "" if figure.target is None else f"{'≥' if figure.at_least else '≤'} {shown(figure.target, figure.unit)}"
+
+
+def _cell(figure: Figure, *, several: bool) -> str:
+    value = shown(figure.value, figure.unit)
+    if figure.held is not False:
+        return value + (f" ({_wanted(figure)})" if several and figure.target is not None else "")
+    return f"**{value}** ({figure.verdict.replace('MISSED', 'missed')})"

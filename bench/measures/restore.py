@@ -18,7 +18,10 @@ def measure(run: Run) -> None:
     for site in run.sites:
         run.say(f"{site}: restoring a seat")
         seats, rounds = (1, 1) if run.quick else (min(run.seats, 5), 5)
-        ways: dict[str, list[tuple[float, float, int]]] = {"a restore point": [], "the reference, from a standby": []}
+        ways: dict[str, list[tuple[float, float, list[str]]]] = {
+            "a restore point": [],
+            "the reference, from a standby": [],
+        }
         with run.centre(seats, run.eager) as centre, centre.serving():
             centre.opened(site, seats)
             candidates = Candidates(centre, site, seats)
@@ -38,7 +41,10 @@ def measure(run: Run) -> None:
                     note=f"median of {rounds}, worst {max(answers):.2f} s; the command {median(commands):.2f} s",
                     samples={"all": answers, "commands": commands},
                 ),
-                Figure("restore", f"restore to {way}: failed requests", site, sum(failed), ""),
+                Figure(
+                    *("restore", f"restore to {way}: failed requests", site, sum(map(len, failed)), ""),
+                    note="; ".join(text for item in failed for text in item),
+                ),
             )
 
 
@@ -46,9 +52,9 @@ def _to(centre: BenchCentre, what: str) -> Done:
     return centre.e5b("seat", "restore", "1", "--to", what, "--yes")
 
 
-def _restore(centre: BenchCentre, site: str, command: Callable[[], Done]) -> tuple[float, float, int]:
+def _restore(centre: BenchCentre, site: str, command: Callable[[], Done]) -> tuple[float, float, list[str]]:
     """Seconds from the command's start until the first home page of the restored site, the whole command's seconds, and
-    how many requests failed meanwhile."""
+    what failed meanwhile."""
     mark(centre, site, 1)
     source = centre.source(1)
     with (
@@ -62,5 +68,10 @@ def _restore(centre: BenchCentre, site: str, command: Callable[[], Done]) -> tup
     watched = seen(files.answers, begun, done.seconds, 0.0, 1)
     switched = begun + watched.switch
     first = min(answer.ended for answer in pages.answers if answer.begun > switched and not answer.failed)
-    failed = [answer for answer in [*files.answers, *pages.answers] if answer.failed]
-    return first - begun, done.seconds, len(failed)
+    failed = [
+        f"asked {answer.begun - begun:.2f} s after the command's start: {answer.status} after "
+        f"{answer.ended - answer.begun:.1f} s"
+        for answer in [*files.answers, *pages.answers]
+        if answer.failed
+    ]
+    return first - begun, done.seconds, failed
