@@ -710,11 +710,9 @@ def violations(centre: Centre, world: World) -> list[str]:
     for wave in centre.store.waves():
         for place in wave.places:
             environment = by_name.get(place.environment or "")
-            if wave.state in {WaveState.PREPARED, WaveState.OPEN} and environment is not None:
-                if environment.role is not EnvironmentRole.ACTIVE or environment.seat != place.seat:
-                    found.append(
-                        f"seat {place.seat} is said to work in {environment.name}, which is {environment.role}"
-                    )
+            follows = wave.state in {WaveState.PREPARED, WaveState.OPEN} and environment is not None
+            if follows and (environment.role, environment.seat) != (EnvironmentRole.ACTIVE, place.seat):
+                found.append(f"seat {place.seat} is said to work in {environment.name}, which is {environment.role}")
             if wave.state is not WaveState.OPEN and any(credit.going_on for credit in place.credits):
                 found.append(f"time at seat {place.seat} is given back for ever")
     known = {item.name for item in living}

@@ -14,20 +14,34 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
 
 from orchestrator.adapters import schema
 from orchestrator.adapters import store as store_module
-from orchestrator.adapters.store import HEAD, SqliteStore
-from orchestrator.domain.exam import Environment, EnvironmentRole, Evidence, Place, Site, Wave
+from orchestrator.adapters.store import HEAD, SqliteStore, line_hash
+from orchestrator.domain.exam import (
+    Alarm,
+    AlarmKind,
+    Environment,
+    EnvironmentRole,
+    Evidence,
+    Place,
+    PointKind,
+    RestorePoint,
+    Site,
+    Wave,
+)
 from orchestrator.domain.fingerprint import Fingerprint, content_digest
 from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import E5BError, JournalBroken
-from orchestrator.ports import Entry
+from orchestrator.ports import Entry, JournalLine
 
 MOMENT = datetime(2027, 5, 11, 8, 0, 0, 123456, tzinfo=UTC)
 
@@ -91,9 +105,67 @@ def test_what_was_saved_is_read_back(store: SqliteStore, path: Path) -> None:
         assert (line.wave, line.seat, line.data) == ("w1", None, {"é": [1, None]})
 
 
+CREDITS = (
+    Credit(CreditKind.OUTAGE, MOMENT, MOMENT + timedelta(seconds=1.5), reason="ne répond pas"),
+    Credit(CreditKind.EXTENSION, MOMENT, given=timedelta(minutes=2.5), reason="bruit"),
+    Credit(CreditKind.INCIDENT, MOMENT),
+)
+
+
+def test_times_that_were_given_back_are_read_back(store: SqliteStore, path: Path) -> None:
+    first = Place(1, "C001", adjustment="4/3", opened_at=MOMENT, credits=CREDITS)
+    wave = replace(WAVE, places=(first, Place(2, "C002", credits=CREDITS[:1])))
+    other = replace(WAVE, id="w2", half_day="2027-05-11-pm", places=(Place(1, "C001", credits=CREDITS[1:]),))
+    store.save(waves=[wave, other])
+    for reader in (store, open_store(path)):
+        assert reader.waves() == [wave, other] and reader.wave("w2") == other
+    settled = wave.with_places(first.settled(MOMENT))
+    store.save(waves=[settled])
+    assert store.waves() == [settled, other]
+    moved = replace(wave, places=(replace(first, seat=3), wave.places[1]))
+    store.save(waves=[moved])
+    read = store.wave("w1")
+    assert read is not None and {place.seat: place.credits for place in read.places} == {2: CREDITS[:1], 3: CREDITS}
+
+
+def test_restore_points_are_read_back(store: SqliteStore, path: Path) -> None:
+    def point(candidate: str, number: int, wave: str = "w1") -> RestorePoint:
+        return RestorePoint(
+            wave, candidate, number, 3, PointKind.SCHEDULED, "g1", f"sha256:{number}", f"t:{number}", 9, MOMENT
+        )
+
+    points = [point("C001", 1), point("C001", 2), point("C002", 1), point("C001", 1, "w2")]
+    store.save(waves=[WAVE, replace(WAVE, id="w2")], points=points[::-1])
+    for reader in (store, open_store(path)):
+        assert reader.points() == points and reader.points("w2") == points[3:] and reader.points("w9") == []
+    changed = replace(points[1], kind=PointKind.UNDO, pruned_at=MOMENT)
+    store.save(points=[changed])
+    assert store.points("w1") == [points[0], changed, points[2]]
+
+
+def test_alarms_are_read_back_until_they_are_over(store: SqliteStore, path: Path) -> None:
+    seat = Alarm(AlarmKind.DEAD, 3, "w1", "à l'arrêt", MOMENT)
+    machine = Alarm(AlarmKind.DISK, None, None, "presque plein", MOMENT)
+    store.save(alarms=[seat, machine])
+    for reader in (store, open_store(path)):
+        assert sorted(reader.alarms(), key=lambda item: item.kind) == [seat, machine]
+    store.save(alarms=[replace(seat, cleared_at=MOMENT)])
+    assert store.alarms() == [machine]
+    again = replace(seat, raised_at=MOMENT + timedelta(seconds=1))
+    store.save(alarms=[again])
+    assert store.alarms() == [machine, again]
+
+
+def test_an_environments_layer_and_what_was_purged(store: SqliteStore) -> None:
+    environment, evidence = replace(ENVIRONMENT, layer="sha256:p"), replace(EVIDENCE, purged_at=MOMENT)
+    store.save(waves=[WAVE], environments=[environment], evidence=[evidence])
+    assert store.environments() == [environment] and store.evidence() == [evidence]
+
+
 def test_what_is_not_there(store: SqliteStore) -> None:
     assert store.wave("w9") is None and store.reference("sha256:9") is None
     assert (store.waves(), store.environments(), store.evidence(), store.journal()) == ([], [], [], [])
+    assert (store.points(), store.alarms()) == ([], [])
     assert store.verify_journal() is None
 
 
@@ -146,6 +218,75 @@ def test_a_database_made_by_the_migrations_is_the_schema(path: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.METADATA) == []
+
+
+@pytest.fixture
+def first_version(tmp_path: Path) -> Path:
+    """A database as the first version made it, in the middle of an exam."""
+    path = tmp_path / "old" / "e5b.sqlite"
+    path.parent.mkdir()
+    config = Config()
+    config.set_main_option("script_location", str(Path(store_module.__file__).parent / "migrations"))
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    at = MOMENT.isoformat()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO waves VALUES "
+            "('w1', '2027-05-11-am', 'salle-1', 1, 'wordpress', 'sha256:1', 'open', NULL, NULL)"
+        )
+        connection.execute(
+            f"INSERT INTO places VALUES ('w1', 3, '0123', 2400.0, 0, 0, 'g1', 'proved', '{at}', NULL, NULL)"
+        )
+        connection.execute(
+            "INSERT INTO environments VALUES "
+            f"('g1', 3, 1, 'wordpress', 'sha256:1', '10.0.0.2', 'http://x:8003', 'active', 1, 'w1', '{at}')"
+        )
+        connection.execute(
+            f"INSERT INTO evidence VALUES ('w1', 3, 1, '0123', 'g1', 'sha256:l', 'a.tar.gz', 'ab', 5, '{at}', NULL)"
+        )
+        line = JournalLine(1, MOMENT, "technicien", "wave.opened", "w1", None, {}, "0" * 64, "")
+        connection.execute(
+            "INSERT INTO journal VALUES (1, ?, 'technicien', 'wave.opened', 'w1', NULL, '{}', ?, ?)",
+            (at, "0" * 64, line_hash(line)),
+        )
+        connection.commit()
+    return path
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds(first_version: Path) -> None:
+    store = open_store(first_version)
+    place = Place(3, "0123", environment="g1", proof="proved", opened_at=MOMENT)
+    wave = Wave("w1", "2027-05-11-am", "salle-1", 1, Site.WORDPRESS, "sha256:1", WaveState.OPEN, places=(place,))
+    assert store.waves() == [wave]
+    (environment,) = store.environments()
+    assert (environment.name, environment.touched, environment.layer) == ("g1", True, None)
+    (evidence,) = store.evidence()
+    assert (evidence.archive, evidence.purged_at) == ("a.tar.gz", None)
+    assert (store.points(), store.alarms()) == ([], [])
+    store.save(Entry("seat.extended", "w1", 3), waves=[wave.with_places(replace(place, credits=CREDITS))])
+    last = store.verify_journal()
+    assert last is not None and last.number == 2
+    with (
+        create_engine(f"sqlite:///{first_version}").connect() as connection,
+        pytest.raises(IntegrityError, match="append-only"),
+    ):
+        connection.exec_driver_sql("DELETE FROM journal")
+    engine = create_engine(f"sqlite:///{first_version}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.METADATA) == []
+
+
+def test_two_commands_that_meet_a_database_of_the_first_version(first_version: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=open_store, args=(first_version,)) for _process in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert len(open_store(first_version).waves()) == 1
 
 
 def test_a_newer_database_is_left_alone(path: Path) -> None:
