@@ -116,14 +116,15 @@ class FolderSealing:
         return None
 
     def set_aside(self, name: str) -> str:
-        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-        aside = next(found for number in numbers if not (self._folder / (found := f"{name}{DAMAGED}{number}")).exists())
-        path = self._folder / name
+        path, aside = self._folder / name, f"{name}{DAMAGED}"
+        if not path.exists():
+            return aside
+        numbers = itertools.count(2)
+        while (self._folder / aside).exists():
+            aside = f"{name}{DAMAGED}-{next(numbers)}"
         try:
             path.rename(self._folder / aside)
             sync_folder(path.parent)
-        except FileNotFoundError:
-            pass
         except OSError as error:
             raise invalid(path, str(error)) from error
         return aside
@@ -196,7 +197,10 @@ def _check(path: Path) -> SealedArchive:
     try:
         with path.open("rb") as raw:
             whole = _Hashing(raw)
-            with tarfile.open(fileobj=whole, mode="r|gz") as archive:
+            with (
+                gzip.GzipFile(fileobj=whole) as unpacked,
+                tarfile.open(fileobj=unpacked, mode="r|") as archive,
+            ):
                 for member in archive:
                     content = archive.extractfile(member) if member.isreg() else None
                     if content is None or member.name == SUMS:
@@ -208,9 +212,12 @@ def _check(path: Path) -> SealedArchive:
                     while hashed.read(CHUNK):
                         pass
                     sums[member.name] = {"sha256": hashed.hexdigest(), "size": member.size}
+                # To its end, past the tar's own: there gzip's checksum covers what no manifest names, links and modes.
+                while unpacked.read(CHUNK):
+                    pass
             while whole.read(CHUNK):
                 pass
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise invalid(path, _("it is cut short or altered")) from error
     if not isinstance(manifest, dict):
         raise invalid(path, _("it is cut short or altered"))

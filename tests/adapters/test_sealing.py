@@ -336,3 +336,94 @@ def test_killed_while_it_writes_then_sealed_again(folder: Path) -> None:
     sealed = sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
     sealing.verify(NAME, sealed.sha256)
     assert [path.name for path in folder.rglob("*") if path.is_file()] == [sealed.path.name]
+
+
+# What is done with evidence later
+
+
+def test_read_from_anywhere(sealing: FolderSealing, tmp_path: Path) -> None:
+    sealed = sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
+    copy = tmp_path / "stick.tar.gz"
+    copy.write_bytes(sealed.path.read_bytes())
+    found = FolderSealing(tmp_path / "elsewhere").read(copy)
+    assert (found.sha256, found.size, found.manifest["seat"]) == (sealed.sha256, sealed.size, 7)
+    assert found.manifest == sealed.manifest
+    whole = sealed.path.read_bytes()
+    for spoilt in (whole[:-1], whole[:-9], whole + b"x", whole[:-6] + b"x" + whole[-5:]):
+        copy.write_bytes(spoilt)
+        with pytest.raises(EvidenceInvalid):
+            sealing.read(copy)
+
+
+@pytest.mark.parametrize(
+    "parts", [ORDINARY, {"database.sql": b"x"}, {"database.sql": b"x", ODD_NAMES[-1]: b"y" * 5000}]
+)
+def test_its_content_is_the_tar_that_was_exported(sealing: FolderSealing, parts: dict[str, bytes]) -> None:
+    sealed = sealing.write(NAME, MANIFEST, pieces(exported(parts)))
+    with tarfile.open(fileobj=io.BytesIO(b"".join(sealing.content(sealed.path)))) as again:
+        found = {member.name: (member.type, member.linkname) for member in again}
+        contents = {
+            member.name: content.read()
+            for member in again
+            if member.isreg() and (content := again.extractfile(member)) is not None
+        }
+    assert contents == parts
+    assert found["files/var/www/site/link"] == (tarfile.SYMTYPE, "/etc/passwd")
+
+
+def test_the_content_of_a_damaged_archive(sealing: FolderSealing) -> None:
+    sealed = sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
+    whole = sealed.path.read_bytes()
+    for spoilt in (whole[: len(whole) // 2], b"text"):
+        sealed.path.write_bytes(spoilt)
+        with pytest.raises(EvidenceInvalid):
+            list(sealing.content(sealed.path))
+
+
+def test_what_a_damaged_archive_still_says(sealing: FolderSealing) -> None:
+    """Its manifest is near the end: bytes that follow the archive do not hide it, a cut does."""
+    sealed = sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
+    whole = sealed.path.read_bytes()
+    sealed.path.write_bytes(whole + b"x")
+    assert (sealing.manifest_of_damaged(NAME) or {})["seat"] == 7
+    for spoilt in (whole[: len(whole) // 2], b"text", b""):
+        sealed.path.write_bytes(spoilt)
+        assert sealing.manifest_of_damaged(NAME) is None
+    for position in range(0, len(whole), 997):
+        flipped = bytearray(whole)
+        flipped[position] ^= 0x40
+        sealed.path.write_bytes(flipped)
+        sealing.manifest_of_damaged(NAME)
+    sealed.path.unlink()
+    assert sealing.manifest_of_damaged(NAME) is None
+
+
+def test_a_damaged_one_is_put_aside_and_never_deleted(sealing: FolderSealing, folder: Path) -> None:
+    sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
+    assert sealing.set_aside(NAME) == f"{NAME}.damaged"
+    # Killed before it was recorded, and run again.
+    assert sealing.set_aside(NAME) == f"{NAME}.damaged"
+    sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
+    assert sealing.set_aside(NAME) == f"{NAME}.damaged-2"
+    assert sorted(path.name for path in folder.rglob("poste*")) == [
+        "poste-07-1.tar.gz.damaged",
+        "poste-07-1.tar.gz.damaged-2",
+    ]
+    assert sealing.size(NAME) is None
+
+
+def test_removed_with_the_folder_once_nothing_is_left(sealing: FolderSealing, folder: Path) -> None:
+    wave, _slash, name = NAME.partition("/")
+    sealed = sealing.write(NAME, MANIFEST, pieces(exported(ORDINARY)))
+    assert sealing.size(NAME) == sealed.size
+    (folder / wave / f".{name}.partial").write_bytes(b"left by a kill")
+    (folder / wave / f"{name}.damaged").write_bytes(b"put aside")
+    assert sealing.leftovers(wave) == [f"{wave}/.{name}.partial", f"{wave}/{name}.damaged"]
+    assert sealing.leftovers("another") == []
+    for _time in range(2):
+        sealing.remove(NAME)
+    assert (folder / wave).is_dir()
+    for left in sealing.leftovers(wave):
+        sealing.remove(left)
+    assert not (folder / wave).exists()
+    sealing.remove(NAME)

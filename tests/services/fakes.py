@@ -406,9 +406,8 @@ class MemorySealing:
     def set_aside(self, name: str) -> str:
         self.fuse("sealing.set_aside")
         aside = f"{name}.damaged"
-        while aside in self.world.archives:
-            aside += "-2"
         if name in self.world.archives:
+            assert aside not in self.world.archives
             self.world.archives[aside] = self.world.archives.pop(name)
         return aside
 
