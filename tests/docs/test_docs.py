@@ -14,6 +14,7 @@ from typing import IO, cast
 import click
 import docker
 import pytest
+from babel.messages.pofile import read_po
 
 from orchestrator import wiring
 from orchestrator.adapters.sealing import FolderSealing
@@ -104,15 +105,44 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert not lost
 
 
-def test_what_the_french_guide_quotes_is_what_people_see() -> None:
-    """Between « and »: words of the gateway's pages or of the messages."""
-    seen = (ROOT / "orchestrator/locale/fr/LC_MESSAGES/e5b.po").read_text(encoding="utf-8")
+FRENCH = [page for page in PAGES if page.name.startswith("docs/fr/")]
+
+
+@pytest.mark.parametrize("page", FRENCH, ids=named)
+def test_what_a_french_page_quotes_is_what_people_see(page: Page) -> None:
+    """Between « and »: words of the gateway's pages or of the messages; ``…`` stands for what a message fills in."""
+    seen = french_messages()
     for path in sorted((ROOT / "images/gateway/pages").glob("*.html")):
-        seen += path.read_text(encoding="utf-8")
-    quoted = re.findall(r"«\s(.*?)\s»", Page(ROOT / "docs/fr/journee-du-technicien.md").prose(), re.DOTALL)
-    unknown = [text for text in quoted if plain(text) not in plain(seen)]
+        seen.append(plain(path.read_text(encoding="utf-8")))
+    quoted = re.findall(r"«\s(.*?)\s»", page.prose(), re.DOTALL)
+    patterns = {text: ".*".join(map(re.escape, plain(text).split("…"))) for text in quoted}
     assert quoted
-    assert not unknown
+    assert not [text for text, pattern in patterns.items() if not any(re.search(pattern, item) for item in seen)]
+
+
+@pytest.mark.parametrize("page", FRENCH, ids=named)
+def test_what_a_french_page_shows_is_what_people_see(page: Page) -> None:
+    """A sentence shown under a command is a message with its blanks filled in. Tables are not looked at."""
+    parts = [re.split(r"\{[^}]*\}", text) for text in french_messages()]
+    # One that is nearly all blank would fit anything.
+    filled = [".+?".join(map(re.escape, part)) for part in parts if len(part) == 1 or len("".join(part)) > 12]
+    # Several messages may stand in a line: a question and its answer, a wave's name and its state.
+    known = re.compile(rf"(?:\d\d:\d\d:\d\d \S+: )?(?:{'|'.join(filled)})(?: \[.*)?")
+    shown = [
+        plain(line)
+        for item in page.shown(runnable=False)
+        if item.command.startswith("e5b")
+        for line in item.output
+        if not re.match(r"[┏┃┡│└…]|\d{4}-\d\d-\d\d-[ap]m-", line)
+    ]
+    assert not [line for line in shown if not known.fullmatch(line)]
+
+
+def french_messages() -> list[str]:
+    with (ROOT / "orchestrator/locale/fr/LC_MESSAGES/e5b.po").open("rb") as file:
+        catalogue = read_po(file)
+    found = [message.string for message in catalogue if message.id and message.string]
+    return [plain(text) for item in found for text in ([item] if isinstance(item, str) else item)]
 
 
 def plain(text: str) -> str:
