@@ -127,7 +127,7 @@ def test_what_a_french_page_shows_is_what_people_see(page: Page) -> None:
     # One that is nearly all blank would fit anything.
     filled = [".+?".join(map(re.escape, part)) for part in parts if len(part) == 1 or len("".join(part)) > 12]
     # Several messages may stand in a line: a question and its answer, a wave's name and its state.
-    known = re.compile(rf"(?:\d\d:\d\d:\d\d \S+: )?(?:{'|'.join(filled)})(?: \[.*)?")
+    known = re.compile(rf"(?:\d\d:\d\d:\d\d \S+ ?: )?(?:{'|'.join(filled)})(?: \[.*)?")
     shown = [
         plain(line)
         for item in page.shown(runnable=False)
