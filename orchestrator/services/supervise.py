@@ -169,6 +169,9 @@ class Supervisor:
         centre, name = self.centre, environment.name
         if self._is_put_off(name):
             return
+        if trouble.looks > 1 and self._is_still(wave.id, place.seat, name):
+            # Before anything else: an engine that does not answer either must not cost the candidate's time.
+            self._credit(wave.id, place.seat, Credit(CreditKind.OUTAGE, trouble.since, reason=fault))
         life = centre.engine.life(name)
         if trouble.looks < 2 and life is not None and life.state == "running":
             # Once is no fault: a busy machine, a snapshot.
