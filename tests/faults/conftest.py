@@ -25,7 +25,7 @@ __all__ = ["client"]
 GOOD, BAD = (1, 2, 3), 4
 """The seats of candidates who do their work, and of one who does other things."""
 
-BUSY, NO_SPACE = 7, 11
+REFUSED, BUSY, NO_SPACE = 6, 7, 11
 """Exit codes."""
 
 PICTURE = re.compile(r'src="([^"]*/article-[^"]*\.png)"')
@@ -60,13 +60,27 @@ class FaultyCentre(RealCentre):
             return super().get(seat, path, address, **options)
 
     def answers(self, seat: int) -> bool:
-        with contextlib.suppress(requests.RequestException):
-            return self.get(seat).status_code == 200
+        """Whether the seat's site answers, as soon as a candidate expects it."""
+        with (
+            contextlib.suppress(requests.RequestException),
+            self.machine.network(),
+            self.session(self.address(seat)) as session,
+        ):
+            return session.get(self.url(seat), timeout=3).status_code == 200
         return False
 
-    def until_served(self, *seats: int, within: float = 60) -> None:
-        for seat in seats or GOOD:
-            until(lambda seat=seat: self.answers(seat), within, f"seat {seat} serves nothing")
+    def until_served(self, *seats: int, within: float = 60) -> dict[int, datetime]:
+        """When each seat's site was first seen to answer."""
+        served: dict[int, datetime] = {}
+
+        def all_served() -> bool:
+            for seat in set(seats or GOOD) - served.keys():
+                if self.answers(seat):
+                    served[seat] = datetime.now(UTC)
+            return served.keys() == set(seats or GOOD)
+
+        until(all_served, within, "a seat serves nothing")
+        return served
 
     def processes(self, seat: int) -> list[psutil.Process]:
         return self.machine.processes(self.container(seat).id)
@@ -93,22 +107,22 @@ class FaultyCentre(RealCentre):
             self.clock.wait(60)
             self.clock = None
 
-    def end(self, seat: int) -> datetime:
-        """When the seat's time is over, once nothing is being given back to it any more."""
-        time = self.json("seat", "time", str(seat))
-        while time["ends_at"] is None:
-            time = self.json("seat", "time", str(seat))
-        return datetime.fromisoformat(time["ends_at"])
+    def ends(self) -> dict[int, datetime]:
+        """When each good candidate's time is over, once nothing is being given back any more."""
+        while True:
+            seats = self.json("wave", "status")["seats"]
+            ends = {seat["seat"]: seat["ends_at"] for seat in seats if seat["seat"] in GOOD}
+            if all(ends.values()):
+                return {seat: datetime.fromisoformat(end) for seat, end in ends.items()}
 
     @contextlib.contextmanager
     def credited(self, *seats: int) -> Iterator[None]:
         """What happens inside keeps the candidates of *seats* from working, and all this time is given back."""
-        before, began = {seat: self.end(seat) for seat in seats}, datetime.now(UTC)
+        before, began = self.ends(), datetime.now(UTC)
         yield
-        self.until_served(*seats)
-        lost = datetime.now(UTC) - began
-        for seat in seats:
-            given = self.end(seat) - before[seat]
+        served, after = self.until_served(*seats, within=120), self.ends()
+        for seat, moment in served.items():
+            lost, given = moment - began, after[seat] - before[seat]
             assert given > lost - timedelta(seconds=2), f"seat {seat} lost {lost}, was given {given} back"
             assert given < lost + timedelta(seconds=20), f"seat {seat} lost {lost}, was given {given} back"
 
@@ -176,7 +190,7 @@ class FaultyCentre(RealCentre):
                     title = f"Page {seat} {len(self.saved[seat])} {number}"
                     with contextlib.suppress(NotAsExpected):
                         self.saved[seat][candidate.publish(title)] = title
-                    over.wait(0.3)
+                    over.wait(1)
 
         threads = [threading.Thread(target=work, args=(seat, self.candidate(seat))) for seat in seats]
         for thread in threads:
@@ -188,15 +202,39 @@ class FaultyCentre(RealCentre):
             for thread in threads:
                 thread.join(120)
 
+    def until_saved(self, *seats: int, more: int = 1, within: float = 120) -> None:
+        """Each candidate has saved this many *more* pages than now."""
+        wanted = {seat: len(self.saved[seat]) + more for seat in seats or GOOD}
+        until(
+            lambda: all(len(self.saved[seat]) >= count for seat, count in wanted.items()),
+            within,
+            f"of {wanted} only { ({seat: len(self.saved[seat]) for seat in wanted}) } pages are saved",
+        )
+
     def check_saved(self, *seats: int, again: bool = False) -> None:
         """Every page that a candidate was told is saved is there for visitors, with its picture. A page that was
-        found once is looked for *again* only when asked to."""
+        found once is looked for *again* only when asked to; one that is lost is said once."""
+        self.until_served(*seats)
+        lost: list[str] = []
         for seat in seats or GOOD:
-            self.until_served(seat)
-            for address, title in self.saved[seat].items():
+            for address, title in list(self.saved[seat].items()):
                 if again or address not in self._found:
-                    self._check_page(seat, address, title)
                     self._found.add(address)
+                    missing = self._missing(seat, address, title)
+                    if missing:
+                        lost.append(f"seat {seat}: {missing}")
+                        del self.saved[seat][address]
+        assert not lost, "\n".join(lost)
+
+    def _missing(self, seat: int, address: str, title: str) -> str | None:
+        page = self.get(seat, address.removeprefix(self.url(seat)))
+        if title not in page.text:
+            return f"“{title}”: {address} answers {page.status_code}"
+        for picture in PICTURE.findall(page.text):
+            answer = self.get(seat, picture.removeprefix(self.url(seat)))
+            if not answer.content.startswith(b"\x89PNG"):
+                return f"of “{title}” the picture {picture}: {answer.status_code}, {len(answer.content)} bytes"
+        return None
 
     def archives(self, seat: int) -> list[Path]:
         """The seat's evidence, the oldest first."""
@@ -210,13 +248,6 @@ class FaultyCentre(RealCentre):
         dump = subprocess.run(read, capture_output=True, check=True).stdout.decode(errors="replace")
         missing = [title for title in self.saved[seat].values() if title not in dump]
         assert not missing, f"seat {seat}: its evidence lacks {missing}"
-
-    def _check_page(self, seat: int, address: str, title: str) -> None:
-        page = self.get(seat, address.removeprefix(self.url(seat)))
-        assert title in page.text, f"seat {seat} lost “{title}”: {address} answers {page.status_code}"
-        for picture in PICTURE.findall(page.text):
-            content = self.get(seat, picture.removeprefix(self.url(seat))).content
-            assert content.startswith(b"\x89PNG"), f"seat {seat} lost the picture {picture} of “{title}”"
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """A machine inside this one, with a Docker engine of its own, whose engine, disks and power can be taken away.
 
-It is a set of namespaces: processes, network, mounts, and clocks that count from its start. Its first process is all that holds them: when that is
-killed, the kernel kills every other process of the machine at the same instant, unmounts its disks and takes down its
-network, as when a plug is pulled. It dies with the process that made it, however that one ends. What stays is what a
-machine's disks keep; :meth:`Machine.boot` starts from there.
+It is a set of namespaces: processes, network, mounts, and clocks that count from its start. Its first process is all
+that holds them: when that is killed, the kernel kills every other process of the machine at the same instant, unmounts
+its disks and takes down its network, as when a plug is pulled. It dies with the process that made it, however that one
+ends. What stays is what a machine's disks keep; :meth:`Machine.boot` starts from there.
 """
 
 import contextlib
