@@ -210,7 +210,10 @@ def _replace(
     centre.serve()
     after = after.settled(centre.clock.now(), credit.kind)
     centre.store.save(waves=[wave.with_places(after)])
-    dispose(centre, [item for item in leaving if item.role is EnvironmentRole.RETIRED], [new.name])
+    # What an interrupted restore left behind these seats goes with them.
+    seats = {place.seat, after.seat}
+    left = [item for item in centre.store.environments() if item.seat in seats]
+    dispose(centre, [item for item in left if item.role is EnvironmentRole.RETIRED], [new.name])
     return Restored(after, point, kept, ready)
 
 

@@ -2,23 +2,35 @@
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.domain.exam import EnvironmentRole
 from orchestrator.domain.lifecycle import FINISHED
-from orchestrator.errors import Refused
+from orchestrator.domain.time import OF_COMMANDS
+from orchestrator.errors import EnvironmentFailed, NotFound, NotProved, Refused
+from orchestrator.ports import Noted
 from orchestrator.services.abandon import abandon
 from orchestrator.services.centre import Centre
 from orchestrator.services.clock import tick
 from orchestrator.services.close import close
+from orchestrator.services.extend import extend
+from orchestrator.services.incident import close_incident, open_incident
 from orchestrator.services.open_wave import open_wave
+from orchestrator.services.points import take_points
 from orchestrator.services.prepare import prepare
 from orchestrator.services.reset import reset, reset_seat, seal_seat
+from orchestrator.services.restore import move, restore
 from orchestrator.services.seal import seal
+from orchestrator.services.standbys import make_standby
+from orchestrator.services.supervise import Supervisor
+from orchestrator.settings import Standbys
 from tests.services import fakes
 from tests.services.conftest import Lab
 from tests.services.fakes import Fuse, Killed
@@ -32,6 +44,10 @@ class Command:
     seats: int = 3
     otherwise: bool = True
     """Whether something else than this command may come next."""
+    again: bool = True
+    """Whether the same command again is to lead to the same end."""
+    then: Callable[[Lab], None] | None = None
+    """What happens by itself afterwards."""
 
 
 def other_image(lab: Lab) -> None:
@@ -59,6 +75,148 @@ def differing(lab: Lab) -> None:
 
 def damaged(lab: Lab) -> None:
     lab.at("sealed").damage_evidence(2)
+
+
+def with_points(lab: Lab) -> None:
+    """Seat 2 has a point, and a page that was saved since."""
+    lab.at("open")
+    take_points(lab.centre(), [2])
+    lab.world.later(minutes=1)
+    lab.world.candidates_work("page after the point")
+
+
+def with_standbys(lab: Lab) -> None:
+    with_points(lab)
+    for _seat in lab.wave.places:
+        make_standby(lab.centre())
+
+
+def with_a_restore(lab: Lab) -> None:
+    with_points(lab)
+    restore(lab.centre(), 2, "1")
+    lab.world.candidates_work("page after the restore")
+
+
+def with_a_spare_seat(lab: Lab) -> None:
+    lab.plan(candidates=[(1, "C001"), (2, "C002")])
+    with_points(lab)
+
+
+def with_an_incident(lab: Lab) -> None:
+    lab.at("open")
+    open_incident(lab.centre(), lab.wave_id, [], "noise")
+    lab.world.later(minutes=1)
+
+
+def put_aside(lab: Lab) -> None:
+    """A reset under a supervisor left the old environment to it."""
+    lab.at("open").world.supervised = True
+    reset_seat(lab.centre(), 2)
+    lab.world.supervised = False
+    lab.world.later(seconds=1)
+
+
+def half_made(lab: Lab) -> None:
+    """A restore was killed while it made the new environment."""
+    with_points(lab)
+    with suppress(EnvironmentFailed, Killed):
+        restore(lab.centre(KilledAt("engine.ready")), 2, "1")
+
+
+def stopped_and_gone(lab: Lab) -> None:
+    """Seat 1's environment stands still, seat 2's was deleted."""
+    with_points(lab)
+    lab.world.containers[lab.active(1).name].running = False
+    del lab.world.containers[lab.active(2).name]
+
+
+def rebooted(lab: Lab) -> None:
+    lab.at("open")
+    lab.world.noted = Noted(lab.world.now, rebooted=True)
+    lab.world.later(minutes=1)
+
+
+class KilledAt(Fuse):
+    """Kills at the first call that begins with *what*."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def __call__(self, what: str) -> None:
+        if what.startswith(self._what):
+            self.at = 0
+        super().__call__(what)
+
+
+def work(centre: Centre, _wave: str) -> None:
+    assert Supervisor(centre, quiet).work() == []
+
+
+def look(centre: Centre, _wave: str) -> None:
+    supervisor = Supervisor(centre, quiet)
+    with ThreadPoolExecutor(1) as pool:
+        for _time in range(2):
+            assert supervisor.look(pool) == []
+
+
+def resume(centre: Centre, _wave: str) -> None:
+    Supervisor(centre, quiet).resume()
+
+
+def settled(lab: Lab) -> None:
+    """The clock and the supervisor have had their turn: nothing of a command that was killed is left."""
+    assert tick(lab.centre(), quiet) == []
+    assert not any(place.has_going_on(*OF_COMMANDS) for place in lab.wave.places)
+    look(lab.centre(), lab.wave_id)
+    supervisor = Supervisor(lab.centre(), quiet)
+    for _time in range(3):
+        assert supervisor.work() == []
+
+
+RESTORES = [
+    Command("restore to a point", with_points, lambda centre, wave: restore(centre, 2, "1"), then=settled),
+    Command(
+        "restore that fails",
+        lambda lab: (with_points(lab), lab.world.unready.add(2)),
+        lambda centre, wave: failing(lambda: restore(centre, 2, "1")),
+        otherwise=False,
+        then=settled,
+        seats=2,
+    ),
+    Command(
+        "restore to the reference", with_points, lambda centre, wave: restore(centre, 2, "reference"), then=settled
+    ),
+    Command(
+        "restore to the standby", with_standbys, lambda centre, wave: restore(centre, 2, "reference"), then=settled
+    ),
+    # What follows needs a supervisor, or a person: without them the loss, the incident, the silence go on.
+    Command(
+        "restore what is gone",
+        stopped_and_gone,
+        lambda centre, wave: restore(centre, 2, "last"),
+        otherwise=False,
+        then=settled,
+    ),
+    Command("undo", with_a_restore, lambda centre, wave: restore(centre, 2, "undo"), again=False),
+    Command("move", with_a_spare_seat, lambda centre, wave: move(centre, 2, 3), then=settled),
+    Command("seat reset, standby", with_standbys, lambda centre, wave: reset_seat(centre, 2), then=settled),
+    Command(
+        "extend", one_seat_over, lambda centre, wave: extend(centre, 1, timedelta(minutes=30), "noise"), then=settled
+    ),
+    Command("incident open", lambda lab: lab.at("open"), lambda centre, wave: open_incident(centre, wave, [], "noise")),
+    Command("incident close", with_an_incident, lambda centre, wave: close_incident(centre, wave, []), otherwise=False),
+    Command("make a standby", lambda lab: lab.at("open"), lambda centre, wave: make_standby(centre), seats=1),
+    Command("take away", put_aside, work, seats=2),
+    Command("take away what was half made", half_made, work, seats=2, then=settled),
+    Command("look", stopped_and_gone, look, seats=2, otherwise=False, then=settled),
+    Command("resume", rebooted, resume, seats=2, otherwise=False, then=settled),
+]
+
+
+def failing(attempt: Callable[[], object]) -> None:
+    with suppress(NotProved):
+        attempt()
 
 
 COMMANDS = [
@@ -122,6 +280,8 @@ def picture(lab: Lab) -> dict[str, object]:
             (item.seat, item.image, item.running, item.held, item.work, item.altered or "")
             for item in world.containers.values()
         ),
+        # How often an interruption was given back is what a kill may change.
+        "credits": [(place.seat, {item.kind for item in place.credits}, place.suspended) for place in wave.places],
         "containers are those on record": sorted(world.containers) == sorted(item.name for item in living),
         "routes": world.served(),
         "routes are those of the record": world.gateway == centre.routes(),
@@ -147,12 +307,20 @@ def lives(command: Command, lab: Lab, folder: Path) -> Iterator[tuple[str, Lab]]
         before = call
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", COMMANDS + RESTORES, ids=lambda command: command.name)
 def test_killed_at_any_call(command: Command, new_lab: Callable[..., Lab], tmp_path: Path) -> None:
-    lab = new_lab(rooms={"salle-1": range(1, command.seats + 1)})
+    # What the supervisor makes in the background is a command of its own here.
+    nothing_else: dict[str, Any] = {"restore_points": {"interval_minutes": 0}}
+    if command.then is not None:
+        nothing_else["standbys"] = {"most": 0}
+    lab = new_lab(rooms={"salle-1": range(1, command.seats + 1)}, **nothing_else)
+    if command.given is with_standbys:
+        lab.settings = lab.settings.model_copy(update={"standbys": Standbys(most=3)})
     expected: dict[str, object] = {}
     for number, (when, life) in enumerate(lives(command, lab, tmp_path)):
         if not expected:
+            if command.then is not None:
+                command.then(life)
             expected = picture(life)
             life.check()
             continue
@@ -165,9 +333,13 @@ def test_killed_at_any_call(command: Command, new_lab: Callable[..., Lab], tmp_p
             assert other.wave.state in FINISHED, when
             assert fakes.violations(other.centre(), other.world) == [], when
 
+        if not command.again:
+            continue
         # The same command again finishes it.
-        with suppress(Refused):  # killed after its last word to the store: there was nothing left to do
+        with suppress(Refused, NotFound):  # killed after its last word to the store: there was nothing left to do
             command.run(life.centre(), life.wave_id)
+        if command.then is not None:
+            command.then(life)
         assert picture(life) == expected, when
         assert fakes.violations(life.centre(), life.world) == [], when
 

@@ -631,10 +631,9 @@ def test_points_are_pruned(new_lab: Callable[..., Lab], pool: ThreadPoolExecutor
     assert len(lab.world.layers) == 3 and len(lab.centre().store.points()) == 9
 
 
-def test_an_image_that_is_gone_is_not_asked_for_at_each_turn(watch: Watch) -> None:
+def test_a_standby_that_cannot_be_made_is_not_tried_at_each_turn(watch: Watch) -> None:
     lab = watch.lab
     watch.work(3)
-    lab.centre().store.save(references={})
     lab.world.faults["create", "e5b-essai-poste-01-g2"] = EngineUnavailable("No Docker engine answers.")
     assert [fault.message for fault in watch.work(5)] == ["No Docker engine answers."]
 
