@@ -65,20 +65,22 @@ def _reset(content: dict[str, Any]) -> Any:
                 lines.append((title, [ours["switch"] + seconds for seconds in ours["new"]], colour))
         for title, moments, colour in lines:
             ordered = sorted(moments)
-            axis.step([0.01, *ordered], range(len(ordered) + 1), where="post", color=colour, label=title)
+            axis.step([0.1, *ordered], range(len(ordered) + 1), where="post", color=colour, label=title)
             axis.annotate(
                 f"{ordered[-1]:.1f} s", (ordered[-1], len(ordered)), (0, 4), textcoords="offset points", ha="center"
             )
-        axis.axvspan(0.01, turn["down"], ymax=0.04, color="#777777", alpha=0.4)
+        axis.axvspan(0.1, turn["down"], ymax=0.04, color="#777777", alpha=0.4, label="yardstick removes the old")
         axis.set(
             xscale="log",
-            xlim=(0.01, None),
+            xlim=(0.1, None),
             ylim=(0, len(turn["up"]["answered"]) * 1.12),
             title=TITLES[site],
             xlabel="seconds after the reset began",
             ylabel="seats that serve a new site",
         )
-        axis.legend(loc="center left")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.yaxis.get_major_locator().set_params(integer=True)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -11,6 +11,9 @@ from rich.text import Text
 
 from bench.figures import Figure, shown
 
+QUIET = 0.5
+"""Load of the machine up to which nothing else counts as running."""
+
 COLOURS = {True: "green", False: "bold red", None: ""}
 
 
@@ -27,6 +30,8 @@ def table(figures: list[Figure], machine: dict[str, Any]) -> None:
             f"cgroup {machine['cgroup']}), load before: {machine['load_before']}"
         )
     )
+    if machine["load_before"] > QUIET:
+        console.print(Text("Something else was running: these figures say little.", style="bold yellow"))
     written = Table()
     for title in ("Figure", "Site", "Measured", "Wanted", "", ""):
         written.add_column(title)
@@ -44,9 +49,22 @@ def table(figures: list[Figure], machine: dict[str, Any]) -> None:
 
 
 def save(path: Path, figures: list[Figure], machine: dict[str, Any], run: dict[str, Any]) -> None:
+    """A figure on each line, with its samples."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine, "run": run, "figures": [figure.as_json() for figure in figures]}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = ",\n".join(json.dumps(_rounded(figure.as_json()), ensure_ascii=False) for figure in figures)
+    head = json.dumps({"machine": machine, "run": run}, indent=1, ensure_ascii=False).removesuffix("\n}")
+    path.write_text(f'{head},\n "figures": [\n{lines}\n ]\n}}\n', encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    """A tenth of a millisecond is as much as any of this means."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
 
 
 def publish(results: Path, pages: list[Path]) -> None:

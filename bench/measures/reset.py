@@ -11,11 +11,14 @@ from bench.figures import Figure, median
 from bench.load import STATIC, Answer, Poller, Target
 from bench.run import Run
 
-GAP = 0.03
+GAP = 0.04
 """Seconds between a seat's answer and the next question to it."""
 
 SETTLES = 5.0
 """Seconds of rest before the reset, as between a seal and the teacher's command."""
+
+AROUND = 0.5
+"""Seconds that the seats are asked before and after it."""
 
 PATIENCE = 600.0
 """Seconds for what the supervisor does in the background."""
@@ -98,6 +101,7 @@ def ready(run: Run, site: str) -> None:
     best = run.best_turn(site)
     failed, asked = sum(item.failed for item in found), sum(item.requests for item in found)
     last = max(max(item.new) for item in found)
+    every = sum(item.command + AROUND for item in found) * run.seats / asked
     run.add(
         Figure(
             *("reset", f"reset with standbys of {run.seats}, the whole command", site, worst.command, "s"),
@@ -108,7 +112,7 @@ def ready(run: Run, site: str) -> None:
         ),
         Figure(
             *("reset", "the last seat serves the new site after the switch", site, last, "s", run.target(0.1)),
-            note=f"the worst of {rounds}; every seat is asked about {1 / (GAP + 0.005):.0f} times a second",
+            note=f"the worst of {rounds}; a seat is asked every {1000 * every:.0f} ms",
         ),
         Figure(
             *("reset", "failed requests of a client that asks every seat", site, failed, "", 0),
@@ -150,10 +154,10 @@ def watch(centre: BenchCentre, site: str, seats: int, wave: str) -> tuple[Watche
     """Reset *wave* while all its seats are asked, from the staff's workstation."""
     targets = [Target(seat, centre.port(seat), STATIC[site], STAFF) for seat in range(1, seats + 1)]
     with Poller(targets, GAP) as poller:
-        poller.wait(0.5)
+        poller.wait(AROUND)
         begun = poller.now()
         done = centre.reset(wave)
-        poller.wait(0.5)
+        poller.wait(AROUND)
     answers = [answer for answer in poller.answers if answer.ended >= begun]
     return seen(answers, begun, done.seconds, done.answer["seconds"], len(targets)), done
 
