@@ -46,6 +46,9 @@ STDOUT = 1
 LEAVING_SETTLES = 0.03
 """Seconds."""
 
+HOLD = "0.2"
+"""Seconds that requests are held for a snapshot: enough to freeze the processes, which counts as part of it."""
+
 FULL, GENTLE = 1024, 32
 """Shares of the processors (cgroup): an environment's, and a standby's while it is made behind working candidates."""
 
@@ -287,26 +290,11 @@ class DockerEngine:
             found = self._client.api.inspect_image(layer)
         except NotFound:
             raise EnvironmentFailed(_("The restore point's layer {layer} is gone.").format(layer=layer)) from None
-        source, target = (
-            item["GraphDriver"]["Data"].get("UpperDir") if item["GraphDriver"]["Name"] == "overlay2" else None
-            for item in (found, self._owned(name))
-        )
-        if not source or not target:
-            raise EnvironmentFailed(
-                _("The engine does not keep its layers with overlay2: nothing can be restored."),
-                hint=_("Set the storage driver overlay2 in /etc/docker/daemon.json, outside an exam."),
-            )
-        # cp keeps what Python's own copy does not: overlay's marks of deleted files, owners, extended attributes.
-        for command in (["cp", "-a", f"{source}/.", target], ["sync", "-f", target]):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                self.remove(name)
-                if "No space left" in done.stderr:
-                    raise translated_no_space()
-                raise EnvironmentFailed(
-                    _("The restore point cannot be put in place: {reason}").format(reason=done.stderr.strip()),
-                    hint=_("Run the command as root, on the machine of the Docker engine."),
-                )
+        try:
+            _copy_layer(found, self._owned(name), durable=True)
+        except E5BError:
+            self.remove(name)
+            raise
 
     def _host_config(self, network: str, shares: int = FULL) -> Any:
         limits = self._settings.limits
@@ -432,21 +420,45 @@ class DockerEngine:
     @_translated
     def snapshot(self, name: str, tag: str, labels: Mapping[str, str], *, leave_frozen: bool = False) -> LayerFacts:
         found = self._owned(name)
-        if not found["State"]["Running"]:
-            return self._make_layer(found, tag, {**labels, naming.ROLE: naming.ROLE_POINT})
-        if not found["State"]["Paused"]:
-            # Between two pages if that is possible soon; all the same if not: saved work is durable at any instant.
-            with contextlib.suppress(EnvironmentFailed):
-                self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", "0.15"])
-            self._client.api.pause(name)
+        # A candidate's page waits while the layer is copied, tens of milliseconds; the engine takes several times as
+        # long to make an image, which it does of the copy.
+        copy = f"{name}-copy"
+        self._drop(copy)
+        self._client.api.create_container(
+            found["Image"],
+            name=copy,
+            environment=found["Config"]["Env"],
+            labels={naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_POINT},
+            host_config=self._client.api.create_host_config(network_mode="none"),
+        )
+        frozen = False
         try:
-            return self._make_layer(found, tag, {**labels, naming.ROLE: naming.ROLE_POINT})
-        except BaseException:
-            leave_frozen = False
-            raise
-        finally:
-            if not leave_frozen:
+            if found["State"]["Running"]:
+                if not found["State"]["Paused"]:
+                    # Between two pages if one ends soon; all the same if not: saved work is durable at any instant.
+                    with contextlib.suppress(EnvironmentFailed):
+                        self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", HOLD])
+                    self._client.api.pause(name)
+                frozen = True
+            _copy_layer(found, self._owned(copy))
+            if frozen and not leave_frozen:
                 self._client.api.unpause(name)
+                frozen = False
+            layer = self._make_layer(self._owned(copy), tag, {**labels, naming.ROLE: naming.ROLE_POINT})
+            frozen = False
+            return layer
+        finally:
+            if frozen:
+                self._client.api.unpause(name)
+            self._drop(copy)
+
+    def _drop(self, name: str) -> None:
+        """Remove a container of ours that was never started, and so is on no network."""
+        found = self._inspect(name)
+        if found is not None:
+            self._check_ours(found)
+            with contextlib.suppress(NotFound):
+                self._client.api.remove_container(found["Id"], force=True, v=True)
 
     def _make_layer(self, found: Mapping[str, Any], tag: str, labels: Mapping[str, str]) -> LayerFacts:
         """An image of the container, all of whose processes are frozen meanwhile."""
@@ -598,6 +610,31 @@ class DockerEngine:
             reason = b"".join(errors).decode(errors="replace").strip() or f"exit status {code}"
             raise EnvironmentFailed(
                 _("{name}: {command} failed: {reason}").format(name=name, command=command[0], reason=reason)
+            )
+
+
+def _copy_layer(source: Mapping[str, Any], target: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Copy what one container or image holds above its image into a container that was never started; *durable*: it is
+    on the disk then. Raises EnvironmentFailed, NoSpace."""
+    folders = [
+        item["GraphDriver"]["Data"].get("UpperDir") if item["GraphDriver"]["Name"] == "overlay2" else None
+        for item in (source, target)
+    ]
+    if not all(folders):
+        raise EnvironmentFailed(
+            _("The engine does not keep its layers with overlay2: nothing can be restored."),
+            hint=_("Set the storage driver overlay2 in /etc/docker/daemon.json, outside an exam."),
+        )
+    # cp keeps what Python's own copy does not: overlay's marks of deleted files, owners, extended attributes.
+    commands = [["cp", "-a", f"{folders[0]}/.", str(folders[1])], ["sync", "-f", str(folders[1])]]
+    for command in commands if durable else commands[:1]:
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False)
+        if done.returncode != 0:
+            if "No space left" in done.stderr:
+                raise translated_no_space()
+            raise EnvironmentFailed(
+                _("The environment's layer cannot be copied: {reason}").format(reason=done.stderr.strip()),
+                hint=_("Run the command as root, on the machine of the Docker engine."),
             )
 
 

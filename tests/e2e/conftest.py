@@ -126,7 +126,7 @@ class RealCentre:
             container.remove(force=True, v=True)
         for network in self.client.networks.list(filters={"label": f"fr.e5b.centre={self.id}"}):
             network.remove()
-        for image in self.client.images.list(filters={"label": [f"fr.e5b.centre={self.id}", "fr.e5b.role=evidence"]}):
+        for image in self.client.images.list(filters={"label": f"fr.e5b.centre={self.id}"}):
             self.client.images.remove(image.id, force=True)
 
 
