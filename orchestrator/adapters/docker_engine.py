@@ -352,10 +352,10 @@ class DockerEngine:
             connection.request("GET", HEALTH)
             answer = connection.getresponse()
             said = answer.read(200).decode(errors="replace").strip()
-        except OSError as error:
-            return _("it does not answer ({reason})").format(reason=error.strerror or error)
-        except http.client.HTTPException as error:
-            return _("it does not answer ({reason})").format(reason=type(error).__name__)
+        except TimeoutError:
+            return _("it does not answer within {seconds:.0f} s").format(seconds=ANSWER_TIMEOUT)
+        except (OSError, http.client.HTTPException):
+            return _("it does not answer")
         finally:
             connection.close()
         return None if answer.status == 200 else _("it is not well ({reason})").format(reason=said or answer.status)

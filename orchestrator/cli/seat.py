@@ -291,7 +291,8 @@ def time_command(context: Context, seat: int) -> None:
         for line in lines:
             credit = line.credit
             until = f"–{clock_time(credit.ended_at)}" if credit.ended_at else ""
-            why = ": ".join(filter(None, [_(CREDITS[credit.kind]), credit.reason]))
+            what = _(CREDITS[credit.kind])
+            why = _("{what}: {reason}").format(what=what, reason=credit.reason) if credit.reason else what
             rows.append(
                 [clock_time(credit.began_at) + until, why, _("goes on") if line.adds is None else f"+{line.adds}"]
             )

@@ -9,7 +9,7 @@ import click
 
 from orchestrator import wiring
 from orchestrator.cli.context import Context, json_option, pass_context
-from orchestrator.cli.output import NoProgress, out, plain, show, show_error
+from orchestrator.cli.output import NoProgress, clock_time, out, plain, show, show_error
 from orchestrator.errors import E5BError, EngineUnavailable
 from orchestrator.i18n import _, language
 from orchestrator.services.centre import Centre
@@ -50,7 +50,7 @@ def command(context: Context, unit: bool) -> None:
         else:
             event, _space, seat = what.partition(" ")
             said = words[event].format(seat=seat) if event in words else what
-            out.print(f"{moment.astimezone().strftime('%H:%M:%S')} {about}: {said}", markup=False)
+            out.print(_("{time} {about}: {what}").format(time=clock_time(moment), about=about, what=said), markup=False)
 
     def report(error: E5BError) -> None:
         show_error(error, context.as_json)

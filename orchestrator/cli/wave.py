@@ -15,7 +15,7 @@ from orchestrator.cli.output import clock_time, out, show, show_alarms, table
 from orchestrator.domain.exam import PROVED, Site, Wave
 from orchestrator.domain.lifecycle import Action
 from orchestrator.errors import EvidenceInvalid, InputInvalid, NotProved, Refused
-from orchestrator.i18n import _
+from orchestrator.i18n import _, ngettext
 from orchestrator.services.abandon import abandon, abandon_preview
 from orchestrator.services.centre import next_step
 from orchestrator.services.close import close
@@ -210,7 +210,7 @@ def reset_command(context: Context, wave: str | None, dry_run: bool) -> None:
         show(context.as_json, preview, text)
         return
     report = reset(context.centre, wave_id)
-    _show_report(context, report, _("{good}/{all} proved in {seconds:.1f} s"))
+    _show_report(context, report, _("{good}/{all} proved in {seconds:.1f} s"), resets=True)
     if report.faults:
         raise NotProved(
             _("{count} seats are not reset; they keep their old environment.").format(count=len(report.faults)),
@@ -325,7 +325,7 @@ def _show_wave(context: Context, wave: Wave, sentence: str) -> None:
     show(context.as_json, wave, text)
 
 
-def _show_report(context: Context, report: Report, sentence: str) -> None:
+def _show_report(context: Context, report: Report, sentence: str, *, resets: bool = False) -> None:
     def text() -> None:
         good = len(report.seats) - len(report.faults)
         out.print(
@@ -334,6 +334,15 @@ def _show_report(context: Context, report: Report, sentence: str) -> None:
                 style="bold green" if not report.faults else "bold red",
             )
         )
+        cold = [item.seat for item in report.seats if item.fault is None and item.standby is False]
+        if resets and cold:
+            out.print(
+                ngettext(
+                    "{n} seat had no standby ready: its environment was made anew.",
+                    "{n} seats had no standby ready: their environments were made anew.",
+                    len(cold),
+                ).format(n=len(cold))
+            )
         if not report.faults:
             out.print(next_step(report.wave))
 

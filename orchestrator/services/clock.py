@@ -7,6 +7,7 @@ from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import Action, WaveState
 from orchestrator.domain.time import OF_COMMANDS
 from orchestrator.errors import Busy, E5BError, Refused
+from orchestrator.i18n import _
 from orchestrator.services.centre import Centre
 from orchestrator.services.close import close, close_over
 from orchestrator.services.seal import seal
@@ -45,7 +46,9 @@ def seal_closed(centre: Centre, tell: Told) -> list[E5BError]:
             return
         report = seal(centre, wave.id)
         if report.faults:
-            raise E5BError("; ".join(f"{seat:02d}: {why}" for seat, why in report.faults.items()))
+            raise E5BError(
+                "; ".join(_("seat {seat:02d}: {how}").format(seat=seat, how=why) for seat, why in report.faults.items())
+            )
         tell(wave.id, "sealed")
 
     return _each(centre, WaveState.CLOSED, seal_one)

@@ -30,12 +30,13 @@ DISK_RESERVE = 2 * 2**30
 
 @dataclass(frozen=True)
 class SeatResult:
-    """*fault* is None when the seat is as it must be; *standby* says that one was ready behind it."""
+    """*fault* is None when the seat is as it must be; *standby* says whether one was ready behind it, None where none
+    was needed."""
 
     seat: int
     environment: str | None
     fault: str | None
-    standby: bool = False
+    standby: bool | None = None
 
 
 @dataclass(frozen=True)

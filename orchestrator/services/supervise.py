@@ -12,7 +12,7 @@ from orchestrator.domain.exam import AlarmKind, Environment, EnvironmentRole, Pl
 from orchestrator.domain.lifecycle import WaveState
 from orchestrator.domain.time import OF_COMMANDS, Credit, CreditKind
 from orchestrator.errors import Busy, E5BError, NoSpace, NotFound
-from orchestrator.i18n import _
+from orchestrator.i18n import N_, _
 from orchestrator.ports import Entry, Life
 from orchestrator.services.alarms import clear_alarm, raise_alarm
 from orchestrator.services.centre import Centre
@@ -48,6 +48,9 @@ MEMORY_LEAST = 384 * 2**20
 
 DRIFT_MOST = timedelta(seconds=3)
 """Between the system's clock and the exam's, while a wave is open."""
+
+STATES = {"paused": N_("frozen"), "exited": N_("stopped"), "dead": N_("stopped"), "created": N_("stopped")}
+"""What the engine calls the states of what stands still."""
 
 BY_ITSELF = (CreditKind.OUTAGE, CreditKind.MACHINE, *OF_COMMANDS)
 """Credits that end when the seat's site answers again: the supervisor's own, and those of commands that were killed."""
@@ -189,7 +192,7 @@ class Supervisor:
                     AlarmKind.DEAD,
                     place.seat,
                     wave.id,
-                    _("its environment stands still ({state})").format(state=life.state),
+                    _("its environment stands still ({state})").format(state=_(STATES.get(life.state, life.state))),
                 )
                 self._start(wave, place, name, life)
                 return
