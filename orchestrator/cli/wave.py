@@ -75,15 +75,13 @@ def plan_command(
             raise InputInvalid(_("{text} is not of the form SEAT=NUMBER.").format(text=pair))
         listed.append(Seated(int(seat), candidate))
     for given in adjustments:
-        seat, _sign, adjustment = given.partition("=")
-        if not seat.isdecimal() or int(seat) not in {item.seat for item in listed}:
+        seat, _sign, text = given.partition("=")
+        adjustment = parse_adjustment(text)
+        if not seat.isdecimal() or int(seat) not in {item.seat for item in listed} or adjustment is None:
             raise InputInvalid(
                 _("{text} is not of the form SEAT=ADJUSTMENT with a seat of the list.").format(text=given)
             )
-        listed = [
-            replace(item, adjustment=parse_adjustment(adjustment)) if item.seat == int(seat) else item
-            for item in listed
-        ]
+        listed = [replace(item, adjustment=adjustment) if item.seat == int(seat) else item for item in listed]
     if not 0 < minutes <= 240:  # neither is "nan" nor "inf" a duration
         raise InputInvalid(_("A candidate's time lies between 1 and 240 minutes."))
     wave = plan_wave(
