@@ -339,6 +339,9 @@ class Locks(Protocol):
         """Held while one command works on a room's waves; ends with the process, however it ends. Raises Busy
         with who holds it, after a few seconds or, when not *patient*, at once."""
 
+    def measuring(self) -> AbstractContextManager[None]:
+        """Held while an image's reference is measured: once, whoever needs it. Waits for its turn."""
+
     def supervisor(self) -> AbstractContextManager[None]:
         """Held by the one process that supervises the centre. Raises Busy with who does."""
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,11 +178,17 @@ class FileLocks:
                 file.flush()
             yield None
 
+    def centre(self) -> AbstractContextManager[None]:
+        return self._turn(".centre.lock")
+
+    def measuring(self) -> AbstractContextManager[None]:
+        return self._turn(".measuring.lock")
+
     @contextmanager
-    def centre(self) -> Iterator[None]:
+    def _turn(self, name: str) -> Iterator[None]:
+        """Wait until the lock is ours. No room's has this name: a room's begins with no dot."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        # No room has this name: a room's has no dot.
-        with (self._folder / ".centre.lock").open("a") as file:
+        with (self._folder / name).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

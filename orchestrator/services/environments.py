@@ -63,12 +63,16 @@ def check_image(centre: Centre, site: Site, reference: str) -> str:
 def reference_fingerprint(centre: Centre, site: Site, image: str) -> Fingerprint:
     """The fingerprint that every environment of *image* must have; measured once per image, in full."""
     known = centre.store.reference(image)
-    if known is None:
-        known = centre.engine.reference(site, image)
-        centre.store.save(
-            Entry("image.reference", data={"image": image, "site": site.value, "fingerprint": known.digest}),
-            references={image: known},
-        )
+    if known is not None:
+        return known
+    with centre.locks.measuring():
+        known = centre.store.reference(image)
+        if known is None:
+            known = centre.engine.reference(site, image)
+            centre.store.save(
+                Entry("image.reference", data={"image": image, "site": site.value, "fingerprint": known.digest}),
+                references={image: known},
+            )
     return known
 
 

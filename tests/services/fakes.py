@@ -284,6 +284,12 @@ class MemoryLocks:
             del self.world.held[room]
 
     @contextmanager
+    def measuring(self) -> Iterator[None]:
+        self.fuse("locks.measuring")
+        with MEASURING:
+            yield
+
+    @contextmanager
     def supervisor(self) -> Iterator[None]:
         if self.world.supervised:
             raise Busy("This centre is supervised already.")
@@ -309,6 +315,7 @@ class MemoryLocks:
             yield
 
 
+MEASURING = threading.Lock()
 SHARED = threading.Lock()
 """What all rooms share is changed by one command at a time."""
 
