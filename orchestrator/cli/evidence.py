@@ -12,7 +12,7 @@ from orchestrator.cli.output import out, show, table
 from orchestrator.errors import EvidenceInvalid, InputInvalid
 from orchestrator.i18n import _, ngettext
 from orchestrator.services.evidence_export import export_evidence
-from orchestrator.services.evidence_list import list_evidence
+from orchestrator.services.evidence_list import Kept, list_evidence
 from orchestrator.services.evidence_open import Shown, close_evidence, is_open, newest_archive, open_evidence
 from orchestrator.services.evidence_purge import purge, purge_preview
 from orchestrator.services.evidence_verify import Checked, verify_evidence
@@ -30,23 +30,25 @@ def list_command(context: Context, wave: str | None) -> None:
     found = list_evidence(context.centre, wave)
 
     def text() -> None:
-        rows: list[list[str | Text]] = [
-            [
-                item.evidence.wave,
-                f"{item.evidence.seat:02d}",
-                item.evidence.candidate,
-                str(item.evidence.attempt),
-                item.evidence.archive,
-                decimal(item.evidence.size),
-                _moment(item.evidence.sealed_at),
-                _("damaged, put aside") if item.put_aside else _there(item.archive_there, item.evidence.purged_at),
-                _there(item.layer_there, item.evidence.purged_at),
-                _moment(item.evidence.purged_at) if item.evidence.purged_at else "",
-            ]
-            for item in found
-        ]
-        headings = [_("Wave"), _("Seat"), _("Candidate"), _("Attempt"), _("Archive"), _("Size"), _("Sealed")]
-        table([*headings, _("Archive there"), _("Layer there"), _("Purged")], rows)
+        for listed in dict.fromkeys(item.evidence.wave for item in found):
+            table(
+                [_("Seat"), _("Candidate"), _("Archive"), _("Size"), _("Sealed"), _("State")],
+                [
+                    [
+                        f"{item.evidence.seat:02d}",
+                        item.evidence.candidate,
+                        item.evidence.archive.rpartition("/")[2],
+                        decimal(item.evidence.size),
+                        _moment(item.evidence.sealed_at),
+                        _state(item),
+                    ]
+                    for item in found
+                    if item.evidence.wave == listed
+                ],
+                title=listed,
+            )
+        if not found:
+            out.print(_("Nothing is sealed yet."))
 
     show(context.as_json, found, text)
 
@@ -265,10 +267,14 @@ def purge_command(context: Context, age: str, dry_run: bool, yes: bool) -> None:
         raise fault
 
 
-def _there(there: bool, purged_at: datetime | None) -> str | Text:
-    if purged_at is not None:
-        return ""
-    return _("yes") if there else Text(_("no"), style="bold red")
+def _state(item: Kept) -> str | Text:
+    if item.evidence.purged_at is not None:
+        return _("purged {moment}").format(moment=_moment(item.evidence.purged_at))
+    if item.put_aside:
+        return _("damaged, put aside")
+    if not item.archive_there:
+        return Text(_("the archive is gone"), style="bold red")
+    return _("there") if item.layer_there else Text(_("there, without its layer"), style="yellow")
 
 
 def _moment(moment: datetime) -> str:
