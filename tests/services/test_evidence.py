@@ -1,5 +1,6 @@
 """Evidence over a world in memory: what is found, sealed again, carried away, shown and purged."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,11 @@ from tests.services import fakes
 from tests.services.conftest import Lab
 
 STICK = Path("/")
+
+
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E5B_LANG", "en")
 
 
 def recorded(lab: Lab, seat: int) -> list[Evidence]:
@@ -442,3 +448,14 @@ def test_killed_at_any_call_then_run_again(new_lab: Callable[..., Lab], tmp_path
         if command == "repair":
             assert any(item.damaged for item in life.world.archives.values()), "never deleted"
         life.check()
+
+
+def test_a_third_party_checks_the_lines_of_the_journal(lab: Lab) -> None:
+    """As docs/reference/evidence.md says how."""
+    lab.at("reset")
+    export_evidence(lab.centre(), STICK)
+    for text in lab.world.copies["journal.jsonl"].decode().splitlines():  # type: ignore[union-attr]
+        line = json.loads(text)
+        told = line.pop("hash")
+        compact = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(compact.encode()).hexdigest() == told
