@@ -40,6 +40,7 @@ class FaultyCentre(RealCentre):
         self.state = STATE_DISK / folder.name
         self.clock: Process | None = None
         self._found: set[str] = set()
+        self._account: dict[str, str] | None = None
         self.saved: dict[int, dict[str, str]] = {seat: {} for seat in range(1, seats + 1)}
         super().__init__(folder, machine.client, seats, "--state", str(self.state), *init)
 
@@ -127,6 +128,12 @@ class FaultyCentre(RealCentre):
             assert given < lost + timedelta(seconds=20), f"seat {seat} lost {lost}, was given {given} back"
 
     # The candidates
+
+    def account(self, seat: int) -> dict[str, str]:
+        # It is the image's: the same at every seat, and known while an environment stands still.
+        if self._account is None:
+            self._account = super().account(seat)
+        return self._account
 
     def candidate(self, seat: int) -> Candidate:
         """The seat's candidate, logged in."""
@@ -238,8 +245,8 @@ class FaultyCentre(RealCentre):
 
     def archives(self, seat: int) -> list[Path]:
         """The seat's evidence, the oldest first."""
-        lines = self.json("journal", "show")
-        names = [line["data"]["archive"] for line in lines if line["action"] == "seat.sealed" and line["seat"] == seat]
+        found = [line["evidence"] for line in self.json("evidence", "list") if line["evidence"]["seat"] == seat]
+        names = [item["archive"] for item in sorted(found, key=lambda item: int(item["attempt"]))]
         return [self.machine.path(self.state) / "evidence" / name for name in names]
 
     def check_sealed(self, seat: int, archive: Path | None = None) -> None:

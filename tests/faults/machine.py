@@ -74,6 +74,10 @@ class Machine:
         self._cgroup = f"e5b-faults-{os.getpid()}"
         self._socket = folder / "docker.sock"
         self._log = folder / "dockerd.log"
+        for left in Path("/sys/fs/cgroup").glob("**/e5b-faults-*"):
+            # Of a test run that was killed.
+            if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+                _bury(left.name)
         for disk, size in SIZES.items():
             with self._disk(disk).open("wb") as file:
                 file.truncate(size)
@@ -121,18 +125,16 @@ class Machine:
     def kill(self) -> None:
         """Everything dies at once: engine, containers, commands. The disks have all that was written to them."""
         os.kill(self._init, signal.SIGKILL)
+        _bury(self._cgroup)
         self._holder.wait(60)
         until(lambda: not any(map(_in_use, map(self._disk, SIZES))), 60, "the disks are still in use")
+        _bury(self._cgroup)
 
     def close(self) -> None:
         """The machine is gone, with its disks."""
         self.client.close()
         if self._holder.poll() is None:
             self.kill()
-        for group in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
-            for folder, _folders, _files in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(folder).rmdir()
         for name in SIZES:
             self._disk(name).unlink()
 
@@ -235,11 +237,16 @@ class Machine:
         """Where this process finds the machine's own *path*, as long as the machine runs."""
         return Path("/proc", str(self._init), "root", *path.parts[1:])
 
-    def fill(self, disk: Path, leave: int) -> None:
+    def fill(self, disk: Path, leave: int = 0) -> None:
         """Take all room of *disk* but *leave* bytes."""
         ballast = self.path(disk) / "ballast"
-        with ballast.open("ab") as file:
-            os.posix_fallocate(file.fileno(), file.tell(), self.free(disk) - leave)
+        with ballast.open("ab", buffering=0) as file:
+            # The file's own bookkeeping takes some room too: the rest is written until there is none.
+            os.posix_fallocate(file.fileno(), file.tell(), self.free(disk) - max(leave, 8 << 20))
+            file.seek(0, os.SEEK_END)
+            with contextlib.suppress(OSError):
+                while not leave:
+                    file.write(bytes(4096))
 
     def free(self, disk: Path) -> int:
         return shutil.disk_usage(self.path(disk)).free
@@ -258,6 +265,17 @@ def until(what: Callable[[], bool], seconds: float, otherwise: str) -> None:
 
 def _in_use(disk: Path) -> bool:
     return bool(subprocess.run(["losetup", "--associated", disk], capture_output=True, check=True).stdout)
+
+
+def _bury(group: str) -> None:
+    """Let go of what was frozen when it was killed: until then it does not die. Remove the control groups that are
+    empty."""
+    for top in Path("/sys/fs/cgroup").glob(f"**/{group}"):
+        for folder, _folders, files in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                if "freezer.state" in files:
+                    Path(folder, "freezer.state").write_text("THAWED")
+                Path(folder).rmdir()
 
 
 def _enter(namespace: IO[str]) -> None:

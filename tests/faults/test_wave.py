@@ -15,6 +15,13 @@ def test_the_disk_is_full_while_evidence_is_written(wave: FaultyCentre) -> None:
     for seat in GOOD:
         wave.save_page(seat, f"The last page of seat {seat}")
     wave.check_saved(again=True)
+    wave.machine.fill(STATE_DISK)
+    try:
+        said = wave.e5b("wave", "close", "--early", "test", code=NO_SPACE)
+        assert "The disk is full" in said
+        assert state(wave) == "open"
+    finally:
+        wave.machine.make_room(STATE_DISK)
     wave.upload_big(2, 20)
     wave.machine.fill(STATE_DISK, leave=8 * 10**6)
     try:
