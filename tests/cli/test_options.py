@@ -165,7 +165,10 @@ WITHOUT_ENGINE = [
     ("wave", "status"),
     ("seat", "status"),
     ("seat", "reset", "1"),
-    ("serve",),
+    ("seat", "restore", "1", "--to", "last", "--yes"),
+    ("point", "take"),
+    ("standby", "status"),
+    ("evidence", "list"),
     ("image", "list"),
 ]
 
