@@ -16,7 +16,15 @@ from tests.cli.conftest import INIT, Run
 
 ROOT = Path(__file__).parents[2]
 
-DESTRUCTIVE = {"wave reset", "wave abandon", "seat reset"}
+DESTRUCTIVE = {
+    "wave reset",
+    "wave abandon",
+    "seat reset",
+    "seat restore",
+    "seat undo",
+    "seat move",
+    "evidence purge",
+}
 """What takes an environment away, or ends a wave."""
 
 
@@ -260,3 +268,21 @@ def test_a_fault_of_the_program_is_a_sentence_and_a_file(
     assert answer.code == 1 and "secret" not in answer.err + answer.out
     (trace,) = tmp_path.glob("e5b-*.log")
     assert str(trace) in answer.err and "a secret of the inside" in trace.read_text()
+
+
+def test_without_an_engine_the_supervisor_says_so_and_waits(run: Run, tmp_path: Path) -> None:
+    """After a reboot the engine may come up later. Asked to end, it ends."""
+    run(*INIT)
+    environment = {
+        **os.environ,
+        "DOCKER_HOST": f"unix://{tmp_path}/docker.sock",
+        "E5B_CENTRE": str(tmp_path / "centre.toml"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "serve"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert "Docker" in process.stderr.readline()
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(30) == 0
