@@ -14,10 +14,7 @@ from bench.run import Run
 from orchestrator import i18n
 from orchestrator.domain.exam import CANDIDATES_AT_ONCE, Site
 
-ROOT = Path(__file__).parents[1]
-RESULTS, CHOSEN = ROOT / "bench" / "results", ROOT / "bench" / "RESULTS.json"
-PLOTS = ROOT / "docs" / "explanation"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "explanation" / "measurements.md"]
+RESULTS = report.ROOT / "bench" / "results"
 
 
 @click.command(help="Measure this machine, side by side with what a technician would script today.")
@@ -48,9 +45,8 @@ def command(
     publish: Path | None,
 ) -> None:
     if publish is not None:
-        CHOSEN.write_bytes(publish.read_bytes())
-        report.publish(CHOSEN, PAGES)
-        plots.draw(CHOSEN, PLOTS, ("svg",))
+        report.publish(publish)
+        plots.draw(report.CHOSEN, report.PLOTS, ("svg",))
         return
     path = path or RESULTS / f"{datetime.now():%Y-%m-%d-%H%M}.json"
     client = docker.from_env(version="auto", timeout=300, max_pool_size=64)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import ipaddress
 import json
 import os
 import secrets
@@ -18,6 +19,7 @@ from typing import Any
 import docker
 
 from orchestrator import wiring
+from orchestrator.adapters.machine import SystemHost
 from orchestrator.cli.output import NoProgress
 from orchestrator.domain import naming
 from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole
@@ -61,6 +63,8 @@ class BenchCentre:
             *("--subnet", free_subnet(client)),
         )
         self._change(settings)
+        # As in every centre after its first wave.
+        self.inside().engine.ensure_network()
 
     def _change(self, settings: Mapping[str, str]) -> None:
         """Give settings (``section.name``) other values than `e5b init` wrote."""
@@ -239,9 +243,12 @@ def free_ports(count: int) -> int:
 
 
 def free_subnet(client: docker.DockerClient) -> str:
-    """A network of 254 addresses that the engine does not use yet."""
-    taken = json.dumps([network.attrs["IPAM"] for network in client.networks.list()])
+    """A network of 254 addresses that nobody uses yet."""
+    configured = [item for network in client.networks.list() for item in network.attrs["IPAM"]["Config"] or ()]
+    taken = [
+        ipaddress.ip_network(known) for known in [*(item["Subnet"] for item in configured), *SystemHost().networks()]
+    ]
     while True:
-        start = f"10.226.{secrets.randbelow(255)}."
-        if start not in taken:
-            return f"{start}0/24"
+        found = ipaddress.IPv4Network(f"10.226.{secrets.randbelow(255)}.0/24")
+        if not any(known.version == 4 and found.overlaps(known) for known in taken):
+            return str(found)

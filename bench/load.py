@@ -76,10 +76,11 @@ async def ask(target: Target, timeout: float = 20.0, host: str = "127.0.0.1", na
 
 
 class Poller:
-    """Asks each of *targets* again and again, *gap* seconds after its last answer, until the block ends."""
+    """Asks each of *targets* again and again, *gap* seconds after its last answer, until the block ends; one that is
+    *impatient* asks every *gap* seconds, whether the last question was answered or not."""
 
-    def __init__(self, targets: Sequence[Target], gap: float) -> None:
-        self._targets, self._gap = targets, gap
+    def __init__(self, targets: Sequence[Target], gap: float, *, impatient: bool = False) -> None:
+        self._targets, self._gap, self._impatient = targets, gap, impatient
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()))
         self.answers: list[Answer] = []
@@ -105,9 +106,15 @@ class Poller:
     async def _one(self, target: Target, phase: float) -> None:
         # Not all at the same instant.
         await asyncio.sleep(phase * self._gap)
-        while not self._stop.is_set():
-            self.answers.append(await ask(target))
-            await asyncio.sleep(self._gap)
+        async with asyncio.TaskGroup() as group:
+            while not self._stop.is_set():
+                question = group.create_task(self._ask(target))
+                if not self._impatient:
+                    await question
+                await asyncio.sleep(self._gap)
+
+    async def _ask(self, target: Target) -> None:
+        self.answers.append(await ask(target))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ from rich.text import Text
 
 from bench.figures import Figure, shown
 
+ROOT = Path(__file__).parents[1]
+CHOSEN = ROOT / "bench" / "RESULTS.json"
+PLOTS = ROOT / "docs" / "explanation"
+PAGES = (ROOT / "README.md", PLOTS / "measurements.md")
+
 QUIET = 0.5
 """Load of the machine up to which nothing else counts as running."""
 
@@ -67,13 +72,15 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def publish(results: Path, pages: list[Path]) -> None:
-    """Write the figures of *results* into each page that has a place for them: between the comments
-    ``<!-- measured -->`` (all figures) or ``<!-- measured: targets -->`` (those with a target) and
+def publish(results: Path) -> None:
+    """Choose *results*, and write its figures into each page that has a place for them: between the comments
+    ``<!-- measured -->`` (all figures, and the plots) or ``<!-- measured: targets -->`` (those with a target) and
     ``<!-- end -->``."""
-    for page in pages:
+    CHOSEN.write_bytes(results.read_bytes())
+    content = json.loads(CHOSEN.read_text(encoding="utf-8"))
+    for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        shown_there = with_figures(text, json.loads(results.read_text(encoding="utf-8")))
+        shown_there = with_figures(text, content)
         if shown_there != text:
             page.write_text(shown_there, encoding="utf-8")
 
@@ -114,6 +121,11 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
         targets = {_wanted(item) for item in found.values() if item.target is not None}
         cells = [_cell(found[site], several=len(targets) > 1) if site in found else "" for site in sites]
         lines.append(f"| {name} | {' | '.join([*cells, ' / '.join(sorted(targets))])} |")
+    if not targets_only:
+        lines += [
+            *("", "![How many seats serve a new site at each instant of a reset](measured-reset.svg)"),
+            *("", "![Preparation, memory, page time, processors from one seat to sixty](measured-growth.svg)", ""),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -105,7 +105,7 @@ def _grow(run: Run, bench: BenchCentre, site: str, seats: int) -> Size:
     centre.gateway.ensure([Route(item.seat, RouteState.OPEN, item.address) for item in environments])
     candidates = Candidates(bench, site, seats)
     psutil.cpu_percent()
-    worked = candidates.work(*((3.0, 1.0) if run.quick else (SPELL,)))
+    worked = candidates.work(*((2.0, 0.5) if run.quick else (SPELL,)))
     processor = psutil.cpu_percent() / 100
     with ThreadPoolExecutor(4) as pool:
         used = sum(pool.map(lambda item: memory(run.client.containers.get(item.name)), environments))

@@ -19,7 +19,7 @@ def measure(run: Run) -> None:
         with run.centre() as centre:
             wave = centre.plan(site, run.seats)
             centre.prepare(wave)
-            time.sleep(2 if run.quick else IDLE)
+            time.sleep(0.5 if run.quick else IDLE)
             parts = [memory_parts(centre.container(seat)) for seat in range(1, run.seats + 1)]
         sizes = [part["counted"] / 1e6 for part in parts]
         run.add(

@@ -15,7 +15,7 @@ GAP = 0.05
 def measure(run: Run) -> None:
     for site in run.sites:
         run.say(f"{site}: restore points")
-        seats, rounds = (1, 2) if run.quick else (min(run.seats, 5), 10)
+        seats, rounds = (1, 1) if run.quick else (min(run.seats, 5), 10)
         with run.centre(seats) as centre:
             centre.opened(site, seats)
             candidates = Candidates(centre, site, seats)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from bench.centre import BenchCentre
 from bench.figures import Figure, median
 from bench.run import Run
 
@@ -15,16 +16,10 @@ def measure(run: Run) -> None:
         # As in a centre that never saw this image.
         run.references.clear()
         with run.centre() as centre:
-            wave = centre.plan(site, run.seats)
-            first = centre.prepare(wave).seconds
-            centre.abandon(wave)
+            first = _prepare(centre, site, run.seats)
             for workers in run.ways:
-                centre.remove_environments()
-                wave = centre.plan(site, run.seats)
-                ours.append(centre.prepare(wave).seconds)
+                ours.append(_prepare(centre, site, run.seats))
                 run.say(f"  prepared and verified in {ours[-1]:.1f} s")
-                centre.abandon(wave)
-                centre.remove_environments()
                 loops.append(run.loop(site, workers))
         if site == "prestashop" and not run.quick:
             kept = run.with_caches(site, max(run.ways))
@@ -70,3 +65,13 @@ def measure(run: Run) -> None:
                 note="verified against answering",
             ),
         )
+
+
+def _prepare(centre: BenchCentre, site: str, seats: int) -> float:
+    """Seconds of a preparation from nothing; nothing is left of it."""
+    wave = centre.plan(site, seats)
+    done = centre.prepare(wave)
+    centre.remove_environments()
+    # Nobody can have worked there: nothing is missed.
+    centre.abandon(wave)
+    return done.seconds

@@ -15,12 +15,12 @@ longer, so that less is done behind the candidates."""
 def measure(run: Run) -> None:
     for site in run.sites:
         run.say(f"{site}: {run.seats} candidates at work")
-        spell = (5.0, 1.0) if run.quick else (SPELL,)
-        interval = str(0.1 if run.quick else INTERVAL)
+        spell = (3.0, 1.0) if run.quick else (SPELL,)
+        interval = str(0.05 if run.quick else INTERVAL)
         with run.centre(settings={"restore_points.interval_minutes": interval, **run.eager}) as centre:
             wave = centre.opened(site, run.seats)
             candidates = Candidates(centre, site, run.seats)
-            candidates.work(*((2.0, 1.0) if run.quick else (30.0,)))  # to warm up, as in the middle of a wave
+            candidates.work(*((1.0, 0.5) if run.quick else (30.0,)))  # to warm up, as in the middle of a wave
             before = candidates.work(*spell)
             with centre.serving():
                 behind = candidates.work(*spell)

@@ -13,6 +13,7 @@ from bench.figures import Figure, percentile, shown
 from bench.load import Answer
 from bench.measures import MEASURES
 from bench.measures.reset import MARK, seen
+from bench.report import CHOSEN, PAGES, with_figures
 from bench.yardstick import build
 from orchestrator.domain import naming
 
@@ -58,6 +59,39 @@ def test_a_quick_run_measures_everything_draws_it_and_leaves_nothing_behind(tmp_
         assert not client.containers.list(all=True, filters=own)
         assert not client.networks.list(filters=own)
         assert not client.images.list(filters=own)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_show_the_result_that_was_chosen(page: Path) -> None:
+    if not CHOSEN.exists():
+        pytest.skip("no result was chosen yet: python -m bench --publish FILE")
+    text = page.read_text(encoding="utf-8")
+    assert with_figures(text, json.loads(CHOSEN.read_text(encoding="utf-8"))) == text
+
+
+def test_figures_stand_in_their_place_in_a_page() -> None:
+    figures = [
+        Figure("reset", "kept", "wordpress", 0.5, "s", 1.0),
+        Figure("reset", "kept", "prestashop", 1.5, "s", 1.0),
+        Figure("reset", "told", "wordpress", 3.0, "MB"),
+    ]
+    machine = {
+        **{
+            "date": "2027-01-02T03:04:05",
+            "processors": 2,
+            "processor": "P",
+            "memory_bytes": 2**33,
+            "disk": "ext4 on x",
+        },
+        **{"system": "Debian", "kernel": "6.1", "engine": "20.10", "load_before": 0.1},
+        "sites": {"wordpress": {"version": "6.8"}, "prestashop": {"version": "8.1"}},
+    }
+    content = {"machine": machine, "run": {"seats": 20}, "figures": [figure.as_json() for figure in figures]}
+    page = with_figures("before\n<!-- measured: targets -->\nold\n<!-- end -->\nafter\n", content)
+    assert page.startswith("before\n") and page.endswith("<!-- end -->\nafter\n")
+    assert "| kept | 500 ms | **1.50 s** (missed by 50 %) | ≤ 1.00 s |" in page
+    assert "old" not in page and "told" not in page
+    assert with_figures(page, content) == page
 
 
 def test_every_measurement_is_known_to_the_test_above() -> None:
