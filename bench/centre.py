@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,17 @@ from orchestrator import wiring
 from orchestrator.adapters.machine import SystemHost
 from orchestrator.cli.output import NoProgress
 from orchestrator.domain import naming
-from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole
+from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole, Site
 from orchestrator.domain.lifecycle import WaveState
 from orchestrator.errors import E5BError
+from orchestrator.services.abandon import abandon
 from orchestrator.services.centre import Centre
+from orchestrator.services.close import close
+from orchestrator.services.init import init
+from orchestrator.services.open_wave import open_wave
+from orchestrator.services.plan_wave import Seated, plan_wave
+from orchestrator.services.prepare import prepare
+from orchestrator.services.seal import seal
 from orchestrator.services.standbys import standbys_status
 from orchestrator.settings import load
 
@@ -56,11 +64,15 @@ class BenchCentre:
         self._waves = 0
         self.first_port = free_ports(seats)
         self.env = {**os.environ, "E5B_LANG": "en", "NO_COLOR": "1", "E5B_CENTRE": str(folder / "centre.toml")}
-        self._run(
-            "init",
-            *("--id", centre_id, "--name", "Bench", "--room", ROOM, "--seats", str(seats)),
-            *("--first-address", "127.0.4.1", "--first-port", str(self.first_port), "--staff", STAFF),
-            *("--subnet", free_subnet(client)),
+        init(
+            folder / "centre.toml",
+            centre=centre_id,
+            name="Bench",
+            room=ROOM,
+            seats=seats,
+            first_address="127.0.4.1",
+            gateway={"first_port": self.first_port, "staff": (STAFF,)},
+            network={"subnet": free_subnet(client)},
         )
         self._change(settings)
         # As in every centre after its first wave.
@@ -109,39 +121,39 @@ class BenchCentre:
                 process.terminate()
                 process.wait(60)
 
-    # A wave
+    # A wave. What is not measured is done in this process: Python's start is most of a short command.
 
     def plan(self, site: str, seats: int) -> str:
         self._waves += 1
         number, day = 1 + (self._waves - 1) % 90, 1 + (self._waves - 1) // 90
-        pairs = [f"--candidate={seat}=B{100 + seat}" for seat in range(1, min(seats, CANDIDATES_AT_ONCE) + 1)]
-        answer = self.e5b(
-            *("wave", "plan", "--half-day", f"2027-05-{day:02d}-am", "--room", ROOM, "--site", site),
-            *("--number", str(number), "--minutes", "200", *pairs),
-        ).answer
-        return str(answer["id"])
-
-    def prepare(self, wave: str) -> Done:
-        return self.e5b("wave", "prepare", wave)
+        wave = plan_wave(
+            self.inside(),
+            half_day=f"2027-05-{day:02d}-am",
+            room=ROOM,
+            number=number,
+            site=Site(site),
+            candidates=[Seated(seat, f"B{100 + seat}") for seat in range(1, min(seats, CANDIDATES_AT_ONCE) + 1)],
+            duration=timedelta(minutes=200),
+        )
+        return wave.id
 
     def opened(self, site: str, seats: int) -> str:
         """A wave that is open."""
         wave = self.plan(site, seats)
-        self.prepare(wave)
-        self.e5b("wave", "open", wave)
+        faults = prepare(self.inside(), wave).faults
+        if faults:
+            raise Failed(f"not proved: {faults}")
+        open_wave(self.inside(), wave)
         return wave
 
-    def close(self, wave: str) -> Done:
-        return self.e5b("wave", "close", wave, "--early", "bench")
+    def close(self, wave: str) -> None:
+        close(self.inside(), wave, early="bench")
 
-    def seal(self, wave: str) -> Done:
-        return self.e5b("wave", "seal", wave)
-
-    def reset(self, wave: str) -> Done:
-        return self.e5b("wave", "reset", wave)
+    def seal(self, wave: str) -> None:
+        seal(self.inside(), wave)
 
     def abandon(self, wave: str) -> None:
-        self.e5b("wave", "abandon", wave, "--yes", "--reason", "bench")
+        abandon(self.inside(), wave, "bench")
 
     def is_sealed(self, wave: str) -> bool:
         return self.inside().wave(wave).state is WaveState.SEALED

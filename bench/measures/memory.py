@@ -18,7 +18,7 @@ def measure(run: Run) -> None:
         run.say(f"{site}: memory of {run.seats} idle seats")
         with run.centre() as centre:
             wave = centre.plan(site, run.seats)
-            centre.prepare(wave)
+            centre.e5b("wave", "prepare", wave)
             time.sleep(0.5 if run.quick else IDLE)
             parts = [memory_parts(centre.container(seat)) for seat in range(1, run.seats + 1)]
         sizes = [part["counted"] / 1e6 for part in parts]

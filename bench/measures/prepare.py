@@ -70,7 +70,7 @@ def measure(run: Run) -> None:
 def _prepare(centre: BenchCentre, site: str, seats: int) -> float:
     """Seconds of a preparation from nothing; nothing is left of it."""
     wave = centre.plan(site, seats)
-    done = centre.prepare(wave)
+    done = centre.e5b("wave", "prepare", wave)
     centre.remove_environments()
     # Nobody can have worked there: nothing is missed.
     centre.abandon(wave)

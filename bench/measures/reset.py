@@ -156,7 +156,7 @@ def watch(centre: BenchCentre, site: str, seats: int, wave: str) -> tuple[Watche
     with Poller(targets, GAP) as poller:
         poller.wait(AROUND)
         begun = poller.now()
-        done = centre.reset(wave)
+        done = centre.e5b("wave", "reset", wave)
         poller.wait(AROUND)
     answers = [answer for answer in poller.answers if answer.ended >= begun]
     return seen(answers, begun, done.seconds, done.answer["seconds"], len(targets)), done

@@ -20,7 +20,7 @@ def measure(run: Run) -> None:
             candidates = Candidates(centre, site, run.seats)
             candidates.publish(1 if run.quick else SAVES[site])
             centre.close(wave)
-            sealed = centre.seal(wave)
+            sealed = centre.e5b("wave", "seal", wave)
             inside = centre.inside()
             base = run.client.api.inspect_image(run.images[site])["Size"]
             found = inside.store.evidence(wave)
