@@ -433,12 +433,12 @@ class DockerEngine:
         )
         frozen = False
         try:
-            if found["State"]["Running"]:
-                if not found["State"]["Paused"]:
-                    # Between two pages if one ends soon; all the same if not: saved work is durable at any instant.
-                    with contextlib.suppress(EnvironmentFailed):
-                        self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", HOLD])
-                    self._client.api.pause(name)
+            # One that was frozen before (it wrote too much) stays so.
+            if found["State"]["Running"] and not found["State"]["Paused"]:
+                # Between two pages if one ends soon; all the same if not: saved work is durable at any instant.
+                with contextlib.suppress(EnvironmentFailed):
+                    self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", HOLD])
+                self._client.api.pause(name)
                 frozen = True
             _copy_layer(found, self._owned(copy))
             if frozen and not leave_frozen:

@@ -51,6 +51,19 @@ class Fuse:
                 raise Killed(what)
 
 
+class KilledAt(Fuse):
+    """Kills at the first call that begins with *what*."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def __call__(self, what: str) -> None:
+        if what.startswith(self._what):
+            self.at = 0
+        super().__call__(what)
+
+
 @dataclass
 class Container:
     """*work* is what a candidate saved in it; *altered* a file that is not as in the image."""

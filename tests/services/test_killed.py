@@ -33,7 +33,7 @@ from orchestrator.services.supervise import Supervisor
 from orchestrator.settings import Standbys
 from tests.services import fakes
 from tests.services.conftest import Lab
-from tests.services.fakes import Fuse, Killed
+from tests.services.fakes import Fuse, Killed, KilledAt
 
 
 @dataclass(frozen=True)
@@ -134,19 +134,6 @@ def rebooted(lab: Lab) -> None:
     lab.at("open")
     lab.world.noted = Noted(lab.world.now, rebooted=True)
     lab.world.later(minutes=1)
-
-
-class KilledAt(Fuse):
-    """Kills at the first call that begins with *what*."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__()
-        self._what = what
-
-    def __call__(self, what: str) -> None:
-        if what.startswith(self._what):
-            self.at = 0
-        super().__call__(what)
 
 
 def work(centre: Centre, _wave: str) -> None:

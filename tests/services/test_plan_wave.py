@@ -12,7 +12,7 @@ from orchestrator.services.plan_wave import Seated, parse_candidates
 from orchestrator.services.prepare import prepare
 from tests.services import fakes
 from tests.services.conftest import Lab
-from tests.services.fakes import Fuse, Killed
+from tests.services.fakes import Killed, KilledAt
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_not_planned_again_once_it_has_begun(lab: Lab, state: str) -> None:
 def test_not_planned_again_while_its_preparation_is_not_completed(lab: Lab) -> None:
     lab.plan()
     with pytest.raises(Killed):
-        prepare(lab.centre(fuse := Fuse(20)), lab.wave_id)
-    assert fuse.calls and lab.wave.intent == "prepare"
+        prepare(lab.centre(KilledAt("engine.ensure_network")), lab.wave_id)
+    assert lab.wave.intent == "prepare"
     with pytest.raises(Refused):
         lab.plan(candidates=[(1, "C009")])
 

@@ -288,7 +288,7 @@ def test_an_alarm_does_not_follow_a_candidate_who_moved(new_lab: Callable[..., L
 
 def test_a_credit_that_a_killed_command_left_ends_with_the_sites_next_answer(watch: Watch) -> None:
     with pytest.raises(fakes.Killed):
-        reset_seat(watch.lab.centre(KilledAt("engine.create")), 2)
+        reset_seat(watch.lab.centre(fakes.KilledAt("engine.create")), 2)
     assert watch.lost(2) is None
     watch.look()
     assert watch.lost(2) == timedelta(seconds=2)
@@ -301,24 +301,11 @@ def test_a_site_that_a_killed_restore_left_frozen_goes_on(watch: Watch) -> None:
     take_points(watch.lab.centre(), [2])
     old = watch.container(2)
     with pytest.raises(fakes.Killed):
-        restore(watch.lab.centre(KilledAt(f"engine.snapshot {old.name}: frozen")), 2, "last")
+        restore(watch.lab.centre(fakes.KilledAt(f"engine.snapshot {old.name}: frozen")), 2, "last")
     assert old.paused and watch.lost(2) is None
     watch.look(2)
     assert old.running and watch.lost(2) == timedelta(seconds=4)
     all_well(watch)
-
-
-class KilledAt(fakes.Fuse):
-    """Kills at the first call that begins with *what*."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__()
-        self._what = what
-
-    def __call__(self, what: str) -> None:
-        if what.startswith(self._what):
-            self.at = 0
-        super().__call__(what)
 
 
 # The gateway
@@ -451,7 +438,7 @@ def test_killed_while_it_takes_up_it_takes_up_the_next_time(watch: Watch) -> Non
     lab = watch.lab
     lab.world.noted = replace(lab.world.noted, rebooted=True)  # type: ignore[type-var]
     lab.world.later(minutes=3)
-    fuse = KilledAt("store.save")
+    fuse = fakes.KilledAt("store.save")
     with pytest.raises(fakes.Killed):
         Supervisor(lab.centre(fuse), lambda _about, _what: None).resume()
     assert lab.place(1).credits == ()
@@ -560,7 +547,7 @@ def test_what_a_killed_command_had_begun_to_make_is_taken_away(watch: Watch) -> 
     lab = watch.lab
     for seat, begun in ((2, "engine.create e5b-essai-poste-02-g2"), (3, "engine.ready")):
         with pytest.raises(fakes.Killed):
-            restore(lab.centre(KilledAt(begun)), seat, "reference")
+            restore(lab.centre(fakes.KilledAt(begun)), seat, "reference")
     assert sum(item.role is EnvironmentRole.NEXT for item in lab.centre().store.environments()) == 2
     watch.work(2)
     assert not [item for item in lab.centre().store.environments() if item.role is EnvironmentRole.NEXT]
