@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 
 LONGEST = timedelta(hours=4)
 """No candidate's time is longer, whatever the adjustment."""
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _FACTOR = re.compile(r"(\d{1,2})/(\d{1,2})")
 _MINUTES = re.compile(r"\+(\d{1,3})")
 
@@ -94,7 +95,9 @@ def ledger(opened_at: datetime, allotted: timedelta, credits: Sequence[Credit]) 
     lines: list[LedgerLine] = []
     end = opened_at + allotted + sum((item.given or timedelta() for item in credits), timedelta())
     covered = opened_at
-    for credit in sorted(credits, key=lambda item: item.began_at):
+    # Of two that began together the longer one covers the other, in whatever order they were stored.
+    longest_first = sorted(credits, key=lambda item: item.ended_at or _NEVER, reverse=True)
+    for credit in sorted(longest_first, key=lambda item: item.began_at):
         if credit.given is not None:
             lines.append(LedgerLine(credit, credit.given))
             continue

@@ -82,6 +82,7 @@ def test_an_adjustment_never_shortens(minutes: int, above: int, below: int) -> N
         ([extension(5, when=60)], [300]),
         ([extension(5, when=60), interval(40, 60, CreditKind.SHUT)], [1200, 300]),  # shut for 20, then 5 more
         ([interval(10, 10)], [0]),
+        ([interval(10, 11.5), interval(10, 12)], [120, 0]),  # begun together: the longer one covers the other
         ([interval(10, 10 + 0.1 / 60)], [1]),  # a tenth of a second is a second
         ([interval(10, 11 + 0.1 / 60)], [61]),
         ([interval(12, 11)], [0]),  # a clock that went back takes nothing
