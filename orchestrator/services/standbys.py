@@ -91,8 +91,9 @@ def make_standby(centre: Centre) -> Environment | None:
         return None
     if not _machine_allows(centre):
         return None
-    # Where candidates work first.
-    seat = min(missing, key=lambda number: (missing[number].state is not WaveState.OPEN, number))
+    # Where candidates work first; one that cannot be made is tried again after the others have had their turn.
+    tried = {item.seat: item.generation for item in centre.store.environments()}
+    seat = min(missing, key=lambda number: (missing[number].state is not WaveState.OPEN, tried.get(number, 0), number))
     wave = missing[seat]
     reference = reference_fingerprint(centre, wave.site, wave.image)
     centre.engine.ensure_network()
