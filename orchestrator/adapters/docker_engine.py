@@ -159,7 +159,14 @@ class DockerEngine:
 
     @_translated
     def ensure_network(self) -> None:
-        subnet = str(self._settings.network.subnet)
+        # The supervisor and a preparation may come here at once: the second finds what the first has made.
+        folder = self._settings.locks_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "network-made.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._make_network(str(self._settings.network.subnet))
+
+    def _make_network(self, subnet: str) -> None:
         found = self._client.api.networks(names=[self._network])
         for network in (item for item in found if item["Name"] == self._network):
             if (network["Labels"] or {}).get(naming.CENTRE) != self._centre:
