@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,10 @@ GOOD, BAD = (1, 2, 3), 4
 
 REFUSED, BUSY, NO_SPACE = 6, 7, 11
 """Exit codes."""
+
+UNSEEN, MORE = timedelta(seconds=2), timedelta(seconds=15)
+"""How much less, and how much more, than the time lost is given back at most. The site is looked at from time to time,
+and a candidate is believed in doubt."""
 
 PICTURE = re.compile(r'src="([^"]*/article-[^"]*\.png)"')
 
@@ -62,8 +67,9 @@ class FaultyCentre(RealCentre):
 
     def answers(self, seat: int) -> bool:
         """Whether the seat's site answers, as soon as a candidate expects it."""
+        # While the machine is down it has no network to be in.
         with (
-            contextlib.suppress(requests.RequestException),
+            contextlib.suppress(OSError),
             self.machine.network(),
             self.session(self.address(seat)) as session,
         ):
@@ -108,6 +114,10 @@ class FaultyCentre(RealCentre):
             self.clock.wait(60)
             self.clock = None
 
+    def wave_state(self) -> str:
+        """The wave's."""
+        return str(self.json("wave", "list")[0]["state"])
+
     def ends(self) -> dict[int, datetime]:
         """When each good candidate's time is over, once nothing is being given back any more."""
         while True:
@@ -118,14 +128,37 @@ class FaultyCentre(RealCentre):
 
     @contextlib.contextmanager
     def credited(self, *seats: int) -> Iterator[None]:
-        """What happens inside keeps the candidates of *seats* from working, and all this time is given back."""
-        before, began = self.ends(), datetime.now(UTC)
-        yield
-        served, after = self.until_served(*seats, within=120), self.ends()
-        for seat, moment in served.items():
-            lost, given = moment - began, after[seat] - before[seat]
-            assert given > lost - timedelta(seconds=2), f"seat {seat} lost {lost}, was given {given} back"
-            assert given < lost + timedelta(seconds=20), f"seat {seat} lost {lost}, was given {given} back"
+        """What happens inside keeps these candidates from working for a while, and this time is given back."""
+        before, lost, over = self.ends(), dict.fromkeys(seats, timedelta()), threading.Event()
+
+        def watch(seat: int) -> None:
+            since: datetime | None = None
+            while since or not over.wait(0.1):
+                asked = datetime.now(UTC)
+                if not self.answers(seat):
+                    since = since or asked
+                elif since:
+                    lost[seat] += asked - since
+                    since = None
+
+        threads = [threading.Thread(target=watch, args=(seat,), daemon=True) for seat in seats]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+            self.until_served(*seats, within=120)
+        finally:
+            over.set()
+        for thread in threads:
+            thread.join(60)
+        deadline = time.monotonic() + 20
+        while True:
+            given = {seat: end - before[seat] for seat, end in self.ends().items() if seat in seats}
+            if all(given[seat] >= lost[seat] - UNSEEN for seat in seats):
+                break
+            assert time.monotonic() < deadline, f"lost {lost}, given back {given}"
+        assert all(lost.values()), "the sites went on"
+        assert all(given[seat] < lost[seat] + MORE for seat in seats), f"lost {lost}, given back {given}"
 
     # The candidates
 
@@ -191,13 +224,12 @@ class FaultyCentre(RealCentre):
 
         def work(seat: int, candidate: Candidate) -> None:
             number = 0
-            with self.machine.network():
-                while not over.is_set():
-                    number += 1
-                    title = f"Page {seat} {len(self.saved[seat])} {number}"
-                    with contextlib.suppress(NotAsExpected):
-                        self.saved[seat][candidate.publish(title)] = title
-                    over.wait(1)
+            while not over.is_set():
+                number += 1
+                title = f"Page {seat} {len(self.saved[seat])} {number}"
+                with contextlib.suppress(NotAsExpected, OSError), self.machine.network():
+                    self.saved[seat][candidate.publish(title)] = title
+                over.wait(1)
 
         threads = [threading.Thread(target=work, args=(seat, self.candidate(seat))) for seat in seats]
         for thread in threads:
@@ -249,10 +281,12 @@ class FaultyCentre(RealCentre):
         names = [item["archive"] for item in sorted(found, key=lambda item: int(item["attempt"]))]
         return [self.machine.path(self.state) / "evidence" / name for name in names]
 
-    def check_sealed(self, seat: int, archive: Path | None = None) -> None:
-        """Every page that the candidate was told is saved is in *archive*, by default the seat's newest evidence."""
-        read = ["tar", "xzOf", str(archive or self.archives(seat)[-1]), "database.sql"]
-        dump = subprocess.run(read, capture_output=True, check=True).stdout.decode(errors="replace")
+    def check_sealed(self, seat: int, *archives: Path) -> None:
+        """Every page that the candidate was told is saved is in one of *archives*, by default the seat's newest."""
+        dump = ""
+        for archive in archives or self.archives(seat)[-1:]:
+            read = ["tar", "xzOf", str(archive), "database.sql"]
+            dump += subprocess.run(read, capture_output=True, check=True).stdout.decode(errors="replace")
         missing = [title for title in self.saved[seat].values() if title not in dump]
         assert not missing, f"seat {seat}: its evidence lacks {missing}"
 

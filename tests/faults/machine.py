@@ -115,6 +115,10 @@ class Machine:
         self._init = psutil.Process(self._holder.pid).children()[0].pid
         self.start_engine()
 
+    @property
+    def running(self) -> bool:
+        return self._holder.poll() is None
+
     def pull_plug(self) -> None:
         """Everything dies at once, and what was not yet on a disk is not there any more."""
         for disk in (ENGINE_DISK, STATE_DISK):
@@ -133,7 +137,7 @@ class Machine:
     def close(self) -> None:
         """The machine is gone, with its disks."""
         self.client.close()
-        if self._holder.poll() is None:
+        if self.running:
             self.kill()
         for name in SIZES:
             self._disk(name).unlink()

@@ -52,5 +52,4 @@ def test_its_processes_stand_still(wave: FaultyCentre) -> None:
         wave.container(1).pause()
         for process in wave.processes(2):
             process.suspend()
-        assert not wave.answers(2)
     wave.check_saved()

@@ -6,10 +6,6 @@ from tests.faults.conftest import BAD, GOOD, NO_SPACE, FaultyCentre
 from tests.faults.machine import STATE_DISK, until
 
 
-def state(wave: FaultyCentre) -> str:
-    return str(wave.json("wave", "list")[0]["state"])
-
-
 def test_the_disk_is_full_while_evidence_is_written(wave: FaultyCentre) -> None:
     """The error says so, nothing is lost, and ``e5b serve`` seals by itself as soon as there is room."""
     for seat in GOOD:
@@ -19,7 +15,7 @@ def test_the_disk_is_full_while_evidence_is_written(wave: FaultyCentre) -> None:
     try:
         said = wave.e5b("wave", "close", "--early", "test", code=NO_SPACE)
         assert "The disk is full" in said
-        assert state(wave) == "open"
+        assert wave.wave_state() == "open"
     finally:
         wave.machine.make_room(STATE_DISK)
     wave.upload_big(2, 20)
@@ -30,11 +26,11 @@ def test_the_disk_is_full_while_evidence_is_written(wave: FaultyCentre) -> None:
         wave.stop_serving()
         said = wave.e5b("wave", "seal", code=NO_SPACE)
         assert "full" in said
-        assert state(wave) == "closed"
+        assert wave.wave_state() == "closed"
         wave.serve()
     finally:
         wave.machine.make_room(STATE_DISK)
-    until(lambda: state(wave) == "sealed", 90, "the wave is not sealed")
+    until(lambda: wave.wave_state() == "sealed", 90, "the wave is not sealed")
     for seat in GOOD:
         wave.check_sealed(seat)
     wave.e5b("journal", "verify")
