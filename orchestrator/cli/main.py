@@ -1,5 +1,6 @@
 """The ``e5b`` command: its groups, and the one place that turns errors into messages and exit codes."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -164,6 +165,7 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that `docs/reference/exit-codes.md` lists."""
+    gc.enable()
     i18n.install()
     context = Context()
     try:
