@@ -49,7 +49,7 @@ def test_down_and_up_again(wave: FaultyCentre, fault: str) -> None:
         with wave.credited(*GOOD):
             FAULTS[fault](wave.machine)
             # Somebody notices, and starts it again.
-            time.sleep(5)
+            time.sleep(3)
             if wave.machine.running:
                 wave.machine.start_engine()
             else:

@@ -28,7 +28,7 @@ def test_a_restore_in_the_last_second(machine: Machine, tmp_path: Path) -> None:
     """It is done or refused; either way the wave is closed and sealed in time, and nothing that was saved is lost."""
     centre = FaultyCentre(machine, tmp_path, 1)
     centre.set(most=0)
-    centre.plan(minutes=0.4)
+    centre.plan(minutes=0.3)
     centre.e5b("wave", "prepare")
     centre.e5b("wave", "open")
     centre.serve()

@@ -10,7 +10,7 @@ def test_the_disk_is_full_while_evidence_is_written(wave: FaultyCentre) -> None:
     """The error says so, nothing is lost, and ``e5b serve`` seals by itself as soon as there is room."""
     for seat in GOOD:
         wave.save_page(seat, f"The last page of seat {seat}")
-    wave.check_saved(again=True)
+    wave.check_saved()
     wave.machine.fill(STATE_DISK)
     try:
         said = wave.e5b("wave", "close", "--early", "test", code=NO_SPACE)
