@@ -27,7 +27,7 @@ from orchestrator import i18n, wiring
 from orchestrator.adapters.docker_engine import connect
 from orchestrator.cli.output import NoProgress, RichProgress, out, show_error, table
 from orchestrator.domain import naming
-from orchestrator.domain.exam import CANDIDATES_AT_ONCE, Site, wave_id
+from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole, Site, wave_id
 from orchestrator.domain.lifecycle import FINISHED, WaveState
 from orchestrator.errors import Busy, E5BError, NotProved, Refused
 from orchestrator.i18n import N_, _
@@ -64,6 +64,7 @@ STEPS = (
     N_("seal"),
     N_("reset and prove"),
     N_("look at the reset sites"),
+    N_("take the old sites away"),
     N_("journal"),
     N_("clear away"),
 )
@@ -271,7 +272,19 @@ class Demonstration:
             self.e5b("wave", "reset", wave)
         with timed("look at the reset sites", site):
             self._look(centre, works)
+        with timed("take the old sites away", site):
+            self._wait(
+                _("Old sites taken away by the supervisor"),
+                len(seats),
+                lambda: len(seats) - self._in_the_way(centre),
+                PATIENCE,
+            )
         return wave, works
+
+    def _in_the_way(self, centre: Centre) -> int:
+        """Environments that no address leads to any more."""
+        roles = {EnvironmentRole.RETIRED, EnvironmentRole.NEXT}
+        return sum(item.role in roles for item in centre.store.environments())
 
     def _sealed(self, wave: str) -> int:
         """How many seats are; all of them only once the wave is."""

@@ -137,14 +137,15 @@ def due_points(centre: Centre) -> list[tuple[Wave, int]]:
 def prune_points(centre: Centre) -> list[RestorePoint]:
     """Remove the points that nobody needs any more; those that were removed.
 
-    Of each candidate the newest scheduled ones stay (restore_points.keep), and all that a person asked for or a
-    restore put aside. When the wave is over and its evidence holds, none is needed.
+    Of each candidate the newest scheduled ones stay (restore_points.keep), and all that a person asked for. When the
+    wave is over and its evidence holds, none of these is needed. What a restore put aside is a candidate's work that is
+    in no archive: it stays as long as the wave's evidence does, and goes with it (`e5b evidence purge`).
     """
     waves = {wave.id: wave for wave in centre.store.waves()}
     scheduled: dict[tuple[str, str], list[RestorePoint]] = {}
     superfluous: list[RestorePoint] = []
     for point in centre.store.points():
-        if point.pruned_at is not None:
+        if point.pruned_at is not None or point.kind is PointKind.UNDO:
             continue
         if waves[point.wave].state in FINISHED:
             superfluous.append(point)
@@ -154,16 +155,9 @@ def prune_points(centre: Centre) -> list[RestorePoint]:
         superfluous += points[: -centre.settings.restore_points.keep]
     pruned: list[RestorePoint] = []
     for point in superfluous:
-        if point.kind is PointKind.UNDO and not _left(centre, point):
-            continue
         # Not while a command restores a seat of the room, perhaps to this point.
         with suppress(Busy), centre.locks.room(waves[point.wave].room, f"point prune {point.seat}", patient=False):
             centre.engine.remove_layer(point.tag)
             pruned.append(replace(point, pruned_at=centre.clock.now()))
             centre.store.save(points=pruned[-1:])
     return pruned
-
-
-def _left(centre: Centre, point: RestorePoint) -> bool:
-    """Whether the environment that was put aside in *point* is gone: until then the point is why it may go."""
-    return all(item.role.value == "gone" for item in centre.store.environments() if item.name == point.environment)

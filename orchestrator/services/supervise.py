@@ -158,8 +158,9 @@ class Supervisor:
         trouble = self.trouble.pop(name, None)
         if place.has_going_on(*BY_ITSELF):
             self._settle(wave.id, place.seat, *BY_ITSELF)
-        elif trouble is not None and trouble.looks > 1:
-            # It was silent while nothing could be stored: the engine did not answer, or somebody worked on the room.
+        elif trouble is not None:
+            # A short outage that was over at the second look, or one during which nothing could be stored: the engine
+            # did not answer, or somebody worked on the room.
             self.owed.append((wave.id, place.seat, Credit(CreditKind.OUTAGE, trouble.since, moment)))
         for kind in (AlarmKind.DEAD, AlarmKind.SLOW, AlarmKind.OVERFLOW):
             if (kind, place.seat) in alarms and clear_alarm(centre, kind, place.seat):

@@ -71,7 +71,7 @@ def test_a_killed_demonstration_is_finished_by_the_next(make_centre: Callable[..
     seen = []
     for line in process.stdout:
         seen.append(line)
-        if line.startswith("$ e5b wave seal"):
+        if line.startswith("$ e5b wave close"):
             break
     assert process.poll() is None, "".join(seen)
     kill(process)
