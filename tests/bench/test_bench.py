@@ -36,9 +36,12 @@ def images() -> None:
 
 
 @pytest.mark.usefixtures("images")
-def test_a_quick_run_measures_everything_draws_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_quick_run_measures_draws_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What waits for minutes even in a quick run (idle memory, candidates at work, growth) is left to `make bench`."""
     centre, results = "bench-" + secrets.token_hex(3), tmp_path / "quick.json"
     options = ["--quick", "--seats=3", "--site=wordpress", f"--centre={centre}", f"--json={results}"]
+    measured = set(WANTED) - {"memory", "working", "growth"}
+    options += [f"--only={name}" for name in sorted(measured)]
     done = subprocess.run(
         [sys.executable, "-m", "bench", *options],
         cwd=Path(__file__).parents[2],
@@ -50,7 +53,7 @@ def test_a_quick_run_measures_everything_draws_it_and_leaves_nothing_behind(tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     content = json.loads(results.read_text(encoding="utf-8"))
     named = {(figure["measure"], figure["name"]) for figure in content["figures"]}
-    assert set(WANTED.items()) <= named
+    assert {(name, figure) for name, figure in WANTED.items() if name in measured} <= named
     assert content["machine"]["sites"]["wordpress"]["version"]
     assert content["run"]["quick"]
     client = docker.from_env(version="auto")

@@ -101,7 +101,7 @@ def test_the_disk_is_bounded(make_centre: Callable[..., RealCentre]) -> None:
     finally:
         clock.terminate()
         out, _err = clock.communicate(timeout=30)
-    assert "overflow" in out
+    assert "too much written" in out
     centre.e5b("wave", "close", "--early", "test")
     assert len(centre.json("wave", "seal")["evidence"]) == 1
     centre.e5b("wave", "reset")

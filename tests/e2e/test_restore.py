@@ -192,14 +192,14 @@ def test_a_restore_is_killed_between_any_two_steps(make_centre: Callable[..., Re
     centre.e5b("journal", "verify")
 
 
-def test_a_day_under_the_supervisor(make_centre: Callable[..., RealCentre], site: str) -> None:
+def test_a_day_under_the_supervisor(make_centre: Callable[..., RealCentre]) -> None:
     """Standbys and points are made by themselves; a seat's and the room's reset are a switch; the supervisor is killed
     in between and takes up where it was; the standbys are the next wave's environments."""
     centre = make_centre(2)
     setting(centre, "interval_minutes", 0.1)
     setting(centre, "keep", 2)
     setting(centre, "busy_percent", 100)
-    wave = opened(centre, site)
+    wave = opened(centre)
     process = centre.start("serve", "--json")
     assert eventually(lambda: ready(centre) == [1, 2], 180)
     page = work(candidate(centre, 1), 1)
@@ -236,7 +236,7 @@ def test_a_day_under_the_supervisor(make_centre: Callable[..., RealCentre], site
 
         # The same seats, the same site: what the reset put there is the next wave's.
         after = {item["seat"]: item["environment"] for item in reset["seats"]}
-        following = centre.plan(site, number=2)
+        following = centre.plan(number=2)
         centre.e5b("wave", "prepare", following)
         places = centre.json("wave", "list")[-1]["places"]
         assert {place["seat"]: place["environment"] for place in places} == after
