@@ -11,10 +11,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator import wiring
-from orchestrator.cli.output import NoProgress
-from orchestrator.services.restore import restore
-from orchestrator.settings import load
 from simulation import Candidate, candidate_for
 from tests.e2e.conftest import RealCentre, eventually, kill
 
@@ -148,25 +144,6 @@ def test_a_candidate_moves_with_their_site(make_centre: Callable[..., RealCentre
     report = centre.json("wave", "seal")
     assert [(item["seat"], item["candidate"]) for item in report["evidence"]] == [(2, "A101")]
     centre.e5b("wave", "reset")
-
-
-def test_a_restore_in_the_last_second(make_centre: Callable[..., RealCentre]) -> None:
-    """The seat is not shut while it is restored, and the candidate has their second after it."""
-    centre = make_centre(1)
-    wave = centre.plan(minutes=0.25)
-    centre.e5b("wave", "prepare", wave)
-    with served(centre):
-        centre.e5b("wave", "open", wave)
-        centre.e5b("point", "take", "1")
-        ends = datetime.fromisoformat(centre.json("seat", "time", "1")["ends_at"])
-        here = wiring.centre(load(centre.folder / "centre.toml"), NoProgress())
-        time.sleep(max(0.0, (ends - here.clock.now()).total_seconds() - 0.8))
-        restored = restore(here, 1, "last").place
-        assert restored.ends_at is not None and restored.ends_at > ends
-        assert eventually(lambda: state(centre) == "sealed", 60)
-    place = centre.json("wave", "list")[0]["places"][0]
-    assert datetime.fromisoformat(place["closed_at"]) >= restored.ends_at
-    assert place["environment"] == restored.environment, "what was restored is what was sealed"
 
 
 def test_a_restore_is_killed_between_any_two_steps(make_centre: Callable[..., RealCentre]) -> None:
