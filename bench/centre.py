@@ -132,7 +132,9 @@ class BenchCentre:
             room=ROOM,
             number=number,
             site=Site(site),
-            candidates=[Seated(seat, f"B{100 + seat}") for seat in range(1, min(seats, CANDIDATES_AT_ONCE) + 1)],
+            candidates=[
+                Seated(seat, f"B{self._waves:02d}{100 + seat}") for seat in range(1, min(seats, CANDIDATES_AT_ONCE) + 1)
+            ],
             duration=timedelta(minutes=200),
         )
         return wave.id

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Evidence, Place, Wave
@@ -72,14 +73,18 @@ def reset_preview(centre: Centre, wave_id: str) -> list[Environment]:
 def evidence_missing(centre: Centre, wave: Wave) -> list[int]:
     """The seats of *wave* whose environment holds a candidate's work without evidence that holds."""
     by_name = {item.name: item for item in centre.store.environments()}
-    missing = []
-    for place in wave.places:
-        environment = by_name.get(place.environment or "")
-        if environment is None or not environment.touched or place.waived is not None:
-            continue
-        if environment.role is not EnvironmentRole.GONE and not has_evidence(centre, environment, place.closed_at):
-            missing.append(place.seat)
-    return missing
+    doubtful = [
+        (place, environment)
+        for place in wave.places
+        if (environment := by_name.get(place.environment or "")) is not None
+        and environment.touched
+        and place.waived is None
+        and environment.role is not EnvironmentRole.GONE
+    ]
+    # Reading and unpacking archives is most of a room's reset from standbys.
+    with ThreadPoolExecutor(centre.parallel) as pool:
+        held = list(pool.map(lambda item: has_evidence(centre, item[1], item[0].closed_at), doubtful))
+    return [place.seat for (place, _environment), holds in zip(doubtful, held, strict=True) if not holds]
 
 
 def _check_evidence(centre: Centre, wave: Wave) -> None:
@@ -190,6 +195,13 @@ def _behind(
     where there is none. And what is to be removed from *seats*."""
     existing = centre.store.environments()
     supervised = centre.locks.supervised()
+    behind = [
+        item
+        for item in existing
+        if item.role is EnvironmentRole.STANDBY and item.seat in to_renew and item.proved_at is not None
+    ]
+    with ThreadPoolExecutor(centre.parallel) as pool:
+        as_proved = dict(zip(behind, pool.map(lambda item: is_as_proved(centre, item), behind), strict=True))
     ready: dict[int, Environment] = {}
     cold: dict[int, Environment] = {}
     retired = []
@@ -204,7 +216,7 @@ def _behind(
             else:
                 retired.append(replace(item, role=EnvironmentRole.RETIRED))
         elif item.role is EnvironmentRole.STANDBY:
-            if useful and item.proved_at is not None and is_as_proved(centre, item):
+            if useful and as_proved.get(item, False):
                 ready[item.seat] = item
             elif not supervised:
                 retired.append(replace(item, role=EnvironmentRole.RETIRED))
