@@ -169,9 +169,6 @@ class Engine(Protocol):
         """The same in an instant: between two of its pages if one ends within a second, with all its processes frozen
         while the layer is made. *leave_frozen*: until ``start``."""
 
-    def layers(self) -> dict[str, str]:
-        """The images that were made of environments of ours: tag -> id."""
-
     def remove_layer(self, tag: str) -> None:
         """Remove such an image; nothing when there is none. Raises Conflict when it is not ours."""
 
@@ -304,6 +301,19 @@ class JournalLine:
     data: Mapping[str, Any]
     previous: str
     hash: str
+
+    def content(self) -> dict[str, Any]:
+        """All that the hash covers, as JSON can hold it."""
+        return {
+            "number": self.number,
+            "at": self.at.isoformat(),
+            "actor": self.actor,
+            "action": self.action,
+            "wave": self.wave,
+            "seat": self.seat,
+            "data": self.data,
+            "previous": self.previous,
+        }
 
 
 class Store(Protocol):

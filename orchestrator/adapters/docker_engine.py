@@ -246,45 +246,55 @@ class DockerEngine:
             naming.SITE: environment.site.value,
             naming.GENERATION: str(environment.generation),
         }
-        api = self._client.api
-        api.create_container(
+        self._begin(
             environment.image,
-            name=environment.name,
+            environment.name,
+            labels,
+            environment.url,
+            environment.address,
+            environment.layer,
             hostname=f"poste-{environment.seat:02d}",
-            environment={"E5B_URL": environment.url},
-            labels=labels,
-            stop_signal="SIGTERM",
-            host_config=self._host_config(self._network, shares=GENTLE if gently else FULL),
-            networking_config=api.create_networking_config(
-                {self._network: api.create_endpoint_config(ipv4_address=environment.address)}
-            ),
+            shares=GENTLE if gently else FULL,
         )
-        if environment.layer is not None:
-            self._put_in(environment.name, environment.layer)
-        with self._network_use(leaving=False):
-            api.start(environment.name)
 
     @_translated
     def create_aside(self, aside: Aside) -> None:
         self.remove(aside.name)
+        labels = {naming.CENTRE: self._centre, naming.ROLE: aside.role}
+        self._begin(aside.image, aside.name, labels, aside.url, aside.address, aside.layer)
+
+    def _begin(
+        self,
+        image: str,
+        name: str,
+        labels: dict[str, str],
+        url: str | None,
+        address: str | None,
+        layer: str | None,
+        *,
+        hostname: str | None = None,
+        shares: int = FULL,
+    ) -> None:
+        """Create the container, put the layer's content in it, start it; without an address it is on no network."""
         api = self._client.api
         api.create_container(
-            aside.image,
-            name=aside.name,
-            environment={} if aside.url is None else {"E5B_URL": aside.url},
-            labels={naming.CENTRE: self._centre, naming.ROLE: aside.role},
+            image,
+            name=name,
+            hostname=hostname,
+            environment={} if url is None else {"E5B_URL": url},
+            labels=labels,
             stop_signal="SIGTERM",
-            host_config=self._host_config(self._network if aside.address else "none"),
+            host_config=self._host_config(self._network if address else "none", shares=shares),
             networking_config=api.create_networking_config(
-                {self._network: api.create_endpoint_config(ipv4_address=aside.address)}
+                {self._network: api.create_endpoint_config(ipv4_address=address)}
             )
-            if aside.address
+            if address
             else None,
         )
-        if aside.layer is not None:
-            self._put_in(aside.name, aside.layer)
+        if layer is not None:
+            self._put_in(name, layer)
         with self._network_use(leaving=False):
-            api.start(aside.name)
+            api.start(name)
 
     def _put_in(self, name: str, layer: str) -> None:
         """Give the container, which has not been started yet, all that *layer* holds above its image.
@@ -496,11 +506,6 @@ class DockerEngine:
                 hint=_("Its owner must rename or remove it; then run the command again."),
             )
         return str(found["Id"])
-
-    @_translated
-    def layers(self) -> dict[str, str]:
-        found = self._client.api.images(filters={"label": f"{naming.CENTRE}={self._centre}"})
-        return {tag: item["Id"] for item in found for tag in item["RepoTags"] or ()}
 
     @_translated
     def remove_layer(self, tag: str) -> None:

@@ -316,17 +316,7 @@ class SqliteStore:
 
 def line_hash(line: JournalLine) -> str:
     """SHA-256 in hex of the line's compact JSON (sorted keys, UTF-8), which holds the hash before it."""
-    content = {
-        "number": line.number,
-        "at": _text(line.at),
-        "actor": line.actor,
-        "action": line.action,
-        "wave": line.wave,
-        "seat": line.seat,
-        "data": line.data,
-        "previous": line.previous,
-    }
-    compact = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    compact = json.dumps(line.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(compact.encode()).hexdigest()
 
 

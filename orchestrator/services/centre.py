@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orchestrator.domain.exam import Environment, EnvironmentRole, Wave
+from orchestrator.domain.exam import Environment, EnvironmentRole, Place, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS, Action, WaveState, target
 from orchestrator.domain.routes import Route, routes
 from orchestrator.errors import NotFound, Refused
@@ -56,6 +56,16 @@ class Centre:
     def active(self) -> dict[int, Environment]:
         """The environment that each seat's address leads to."""
         return {item.seat: item for item in self.store.environments() if item.role is EnvironmentRole.ACTIVE}
+
+    def working(self) -> list[tuple[Wave, Place]]:
+        """Every place where a candidate works now, with its wave."""
+        return [
+            (wave, place)
+            for wave in self.store.waves()
+            if wave.state is WaveState.OPEN
+            for place in wave.places
+            if place.working
+        ]
 
     def routes(self, changed: Wave | None = None) -> list[Route]:
         """What the gateway must serve, from the stored state alone, or once *changed* is stored."""

@@ -1,6 +1,6 @@
 """Environments brought up, proved and taken away: what prepare, reset and a single seat's reset have in common."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -88,20 +88,26 @@ def new_environment(
         generation=generation,
         site=site,
         image=image,
-        address=free_address(centre.settings.network.subnet, known),
+        address=free_address(centre.settings.network.subnet, addresses(known)),
         url=centre.settings.seat_url(seat),
         role=role,
     )
 
 
-def free_address(subnet: IPv4Network, environments: Iterable[Environment]) -> str:
-    """The lowest address of *subnet* that no living environment has; the first host is the bridge itself."""
-    taken = {item.address for item in environments if item.role is not EnvironmentRole.GONE}
-    hosts = subnet.hosts()
-    next(hosts)
-    for host in hosts:
-        if str(host) not in taken:
-            return str(host)
+def addresses(environments: Iterable[Environment]) -> set[str]:
+    """Those of the living environments."""
+    return {item.address for item in environments if item.role is not EnvironmentRole.GONE}
+
+
+def free_address(subnet: IPv4Network, taken: Collection[str], *, highest: bool = False) -> str:
+    """The lowest address of *subnet*, or the *highest*, that is not *taken*; the first host is the bridge itself.
+
+    Raises Refused when there is none.
+    """
+    hosts = range(2, subnet.num_addresses - 1)
+    for number in reversed(hosts) if highest else hosts:
+        if str(subnet[number]) not in taken:
+            return str(subnet[number])
     raise Refused(
         _("The network {subnet} has no free address left.").format(subnet=subnet),
         hint=_("Reset the finished waves, or give network.subnet more addresses in centre.toml."),

@@ -15,7 +15,7 @@ def has_evidence(centre: Centre, environment: Environment, since: datetime | Non
     """
     found = [
         item
-        for item in centre.store.evidence()
+        for item in centre.store.evidence(environment.wave)
         if item.environment == environment.name
         and item.purged_at is None
         and (since is None or item.sealed_at >= since)

@@ -139,17 +139,7 @@ def _listed(former: Mapping[str, Any] | None, good: Iterable[Evidence]) -> list[
 
 def _line(line: JournalLine) -> bytes:
     """A line of the journal with all that its hash covers, see docs/reference/evidence.md."""
-    content = {
-        "number": line.number,
-        "at": line.at.isoformat(),
-        "actor": line.actor,
-        "action": line.action,
-        "wave": line.wave,
-        "seat": line.seat,
-        "data": line.data,
-        "previous": line.previous,
-        "hash": line.hash,
-    }
+    content = line.content() | {"hash": line.hash}
     return (json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain import naming
-from orchestrator.domain.exam import EnvironmentRole, Site
+from orchestrator.domain.exam import Site
 from orchestrator.errors import E5BError, EvidenceInvalid, ImageUnusable, InputInvalid, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Aside, Entry, SealedArchive
 from orchestrator.services.centre import Centre
-from orchestrator.services.environments import READY_TIMEOUT, check_image
+from orchestrator.services.environments import READY_TIMEOUT, addresses, check_image, free_address
 from orchestrator.services.evidence_list import holding
 
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -218,17 +218,10 @@ def _take_away(centre: Centre) -> None:
 
 
 def _address(centre: Centre) -> str:
-    """The highest free address: the environments take the lowest, and know nothing of this one."""
-    living = {item.address for item in centre.store.environments() if item.role is not EnvironmentRole.GONE}
-    taken = living | {item.address for item in centre.engine.observe().values()}
-    subnet = centre.settings.network.subnet
-    for number in range(subnet.num_addresses - 2, 1, -1):
-        if str(subnet[number]) not in taken:
-            return str(subnet[number])
-    raise Refused(
-        _("The network {subnet} has no free address left.").format(subnet=subnet),
-        hint=_("Reset the finished waves, or give network.subnet more addresses in centre.toml."),
-    )
+    """The environments take the lowest, and know nothing of this one."""
+    seen = {item.address for item in centre.engine.observe().values() if item.address is not None}
+    taken = addresses(centre.store.environments()) | seen
+    return free_address(centre.settings.network.subnet, taken, highest=True)
 
 
 def _how(sealed: Sealed, image: str, digest: str) -> str:

@@ -19,13 +19,7 @@ def take_points(centre: Centre, seats: Collection[int] = ()) -> list[RestorePoin
 
     Raises NotFound when nobody works there, NoSpace below the disk's reserve, Busy.
     """
-    found = {
-        place.seat: (wave, place)
-        for wave in centre.store.waves()
-        if wave.state is WaveState.OPEN
-        for place in wave.places
-        if place.working
-    }
+    found = {place.seat: wave for wave, place in centre.working()}
     for seat in seats:
         if seat not in found:
             raise NotFound(
@@ -39,7 +33,7 @@ def take_points(centre: Centre, seats: Collection[int] = ()) -> list[RestorePoin
     centre.progress.begin(_("Taking restore points"), len(chosen))
     try:
         for seat in chosen:
-            wave = found[seat][0]
+            wave = found[seat]
             with centre.locks.room(wave.room, f"point take {seat}"):
                 point = take_now(centre, wave.id, seat, PointKind.ASKED)
             if point is not None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from orchestrator.domain.exam import CANDIDATES_AT_ONCE, PROVED, Environment, EnvironmentRole, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS, Action
@@ -19,7 +20,7 @@ from orchestrator.services.environments import (
     reference_fingerprint,
     remove,
 )
-from orchestrator.services.evidence import has_evidence, is_waived
+from orchestrator.services.evidence import is_safe
 
 DISK_PER_SEAT = 192 * 2**20
 """Bytes. What one seat's environment, its evidence layer and its archive take together for ordinary work."""
@@ -182,7 +183,7 @@ def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[E
             desired[seat] = replace(current, wave=wave.id)
             continue
         if current is not None:
-            if current.touched and not _accounted_for(centre, current):
+            if not is_safe(centre, current, _left_at(centre, current)):
                 raise Refused(
                     _("Seat {seat:02d} holds work of wave {wave} without evidence.").format(
                         seat=seat, wave=current.wave
@@ -209,12 +210,11 @@ def _names(environments: Mapping[int, Environment]) -> set[str]:
     return {item.name for item in environments.values()}
 
 
-def _accounted_for(centre: Centre, environment: Environment) -> bool:
-    """Whether what a candidate did in it may be wiped: it is sealed, or its evidence was waived."""
+def _left_at(centre: Centre, environment: Environment) -> datetime | None:
+    """When its candidate could work in it no longer."""
     wave = centre.store.wave(environment.wave or "")
     place = wave.place(environment.seat) if wave is not None else None
-    since = place.closed_at if place is not None else None
-    return is_waived(centre, environment) or has_evidence(centre, environment, since)
+    return place.closed_at if place is not None else None
 
 
 def _usable(centre: Centre, environment: Environment, wave: Wave) -> bool:

@@ -124,14 +124,16 @@ def make_standby(centre: Centre) -> Environment | None:
 def give_up_standbys(centre: Centre, *, pressed: bool = False) -> list[Environment]:
     """Retire the standbys that are of no use any more, and one besides when memory is *pressed*; the retired ones."""
     meant = wanted(centre)
+    # Asking the engine about each takes its time: before the lock that a reset waits for.
+    stale = {
+        item.name for item in _behind(centre).values() if item.proved_at is not None and not is_as_proved(centre, item)
+    }
     with centre.locks.centre():
         behind = _behind(centre)
         useless = [
             item
             for seat, item in behind.items()
-            if seat not in meant
-            or not fits(centre, item, meant[seat].image)
-            or (item.proved_at is not None and not is_as_proved(centre, item))
+            if seat not in meant or not fits(centre, item, meant[seat].image) or item.name in stale
         ]
         if pressed and not useless:
             useless = list(behind.values())[-1:]

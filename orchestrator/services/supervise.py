@@ -347,13 +347,7 @@ class Supervisor:
     def _working(self) -> list[tuple[Wave, Place, Environment | None]]:
         """Every place where a candidate works now, with its environment."""
         by_name = {item.name: item for item in self.centre.store.environments()}
-        return [
-            (wave, place, by_name.get(place.environment or ""))
-            for wave in self.centre.store.waves()
-            if wave.state is WaveState.OPEN
-            for place in wave.places
-            if place.working
-        ]
+        return [(wave, place, by_name.get(place.environment or "")) for wave, place in self.centre.working()]
 
     def _is_still(self, wave_id: str, seat: int, environment: str) -> bool:
         place = self.centre.wave(wave_id).place(seat)

@@ -25,7 +25,7 @@ def stop_overflow(centre: Centre) -> list[int]:
     for seat, environment in centre.active().items():
         size = sizes.get(environment.name, 0)
         seen = observed.get(environment.name)
-        if seat in seats and size > centre.settings.limits.disk_mb * 2**20 and seen is not None and seen.running:
+        if seat in seats and size > _allowance(centre) and seen is not None and seen.running:
             centre.engine.pause(environment.name)
             centre.store.save(Entry("seat.disk_overflow", seats[seat], seat, {"bytes": size}))
             frozen.append(seat)
@@ -34,4 +34,9 @@ def stop_overflow(centre: Centre) -> list[int]:
 
 def is_overflowing(centre: Centre, environment: str) -> bool:
     """Whether it has written more than limits.disk_mb."""
-    return centre.engine.sizes().get(environment, 0) > centre.settings.limits.disk_mb * 2**20
+    return centre.engine.sizes().get(environment, 0) > _allowance(centre)
+
+
+def _allowance(centre: Centre) -> int:
+    """Bytes."""
+    return centre.settings.limits.disk_mb * 2**20

@@ -83,6 +83,11 @@ class RealEngine(DockerEngine):
     def inspect(self, name: str) -> dict[str, Any]:
         return dict(self.client.api.inspect_container(name))
 
+    def layers(self) -> dict[str, str]:
+        """The images that were made of environments of ours: tag -> id."""
+        found = self.client.api.images(filters={"label": f"{naming.CENTRE}={self.centre}"})
+        return {tag: item["Id"] for item in found for tag in item["RepoTags"] or ()}
+
     def clean(self) -> None:
         for container in self.client.containers.list(all=True, filters={"label": f"{naming.CENTRE}={self.centre}"}):
             container.remove(force=True, v=True)

@@ -36,6 +36,19 @@ and a candidate is believed in doubt."""
 PICTURE = re.compile(r'src="([^"]*/article-[^"]*\.png)"')
 
 
+@contextlib.contextmanager
+def until_over(threads: list[threading.Thread], over: threading.Event, patience: float) -> Iterator[None]:
+    """*threads* run for as long as what is inside; each has *patience* seconds to end after that."""
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(patience)
+
+
 class FaultyCentre(RealCentre):
     """A centre on *machine*. ``saved`` has, for each seat, what the site told its candidate is saved: address of a
     page -> its title."""
@@ -206,15 +219,8 @@ class FaultyCentre(RealCentre):
                     with contextlib.suppress(requests.RequestException):
                         session.get(self.url(seat) + path, timeout=2)
 
-        threads = [threading.Thread(target=work) for _client in range(clients)]
-        for thread in threads:
-            thread.start()
-        try:
+        with until_over([threading.Thread(target=work) for _client in range(clients)], over, 30):
             yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join(30)
 
     @contextlib.contextmanager
     def saving(self, *seats: int) -> Iterator[None]:
@@ -231,15 +237,10 @@ class FaultyCentre(RealCentre):
                     self.saved[seat][candidate.publish(title)] = title
                 over.wait(1)
 
-        threads = [threading.Thread(target=work, args=(seat, self.candidate(seat))) for seat in seats]
-        for thread in threads:
-            thread.start()
-        try:
+        with until_over(
+            [threading.Thread(target=work, args=(seat, self.candidate(seat))) for seat in seats], over, 120
+        ):
             yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join(120)
 
     def until_saved(self, *seats: int, more: int = 1, within: float = 120) -> None:
         """Each candidate has saved this many *more* pages than now."""

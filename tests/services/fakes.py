@@ -676,10 +676,6 @@ class MemoryEngine:
         self._world.layers[tag] = found.work
         return LayerFacts(identity, tag, 1000)
 
-    def layers(self) -> dict[str, str]:
-        self._call("layers")
-        return {tag: self._world.images[tag].id for tag in self._world.layers}
-
     def remove_layer(self, tag: str) -> None:
         self._call("remove_layer", tag)
         if self._world.layers.pop(tag, None) is not None:
