@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +23,6 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.types import Ulimit
-from docker.utils.socket import frames_iter
 
 from orchestrator.domain import naming
 from orchestrator.domain.exam import Environment, Site
@@ -602,6 +602,7 @@ class DockerEngine:
         created = api.exec_create(name, [f"{BIN}/{command[0]}", *command[1:]], stdin=stdin is not None)
         stream = api.exec_start(created["Id"], socket=True)
         connection: socket.socket = getattr(stream, "_sock", stream)
+        connection.settimeout(None)
         errors: list[bytes] = []
         try:
             if stdin is not None:
@@ -610,7 +611,7 @@ class DockerEngine:
                     for piece in [stdin] if isinstance(stdin, bytes) else stdin:
                         connection.sendall(piece)
                     connection.shutdown(socket.SHUT_WR)
-            for kind, data in frames_iter(stream, tty=False):
+            for kind, data in _frames(stream):
                 if kind == STDOUT:
                     yield data
                 else:
@@ -623,6 +624,18 @@ class DockerEngine:
             raise EnvironmentFailed(
                 _("{name}: {command} failed: {reason}").format(name=name, command=command[0], reason=reason)
             )
+
+
+def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """What an exec writes: 1 standard output, 2 standard error (Docker Engine API, "Attach to a container").
+
+    The SDK hands out the bare socket. Whatever came in the same packet as the answer's headers is in the response's own
+    buffer by then, and would be lost: all of a short output, when this process is busy.
+    """
+    reader = stream._response.raw._fp.fp
+    while len(header := reader.read(8)) == 8:
+        kind, length = struct.unpack(">BxxxL", header)
+        yield kind, reader.read(length)
 
 
 def _copy_layer(source: Mapping[str, Any], target: Mapping[str, Any], *, durable: bool = False) -> None:

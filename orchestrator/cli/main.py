@@ -3,8 +3,6 @@
 import gc
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from rich.text import Text
 from orchestrator import __version__, i18n
 from orchestrator.cli import evidence, journal, seat, serve, setup, watching, wave
 from orchestrator.cli.context import Context, json_option, pass_context
-from orchestrator.cli.output import err, out, show, show_error, table
+from orchestrator.cli.output import err, out, show, show_error, table, unexpected
 from orchestrator.errors import E5BError, InputInvalid, NotProved
 from orchestrator.i18n import _
 from orchestrator.services.init import init
@@ -185,8 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader has seen enough (`| head`): nothing to say, and nothing more to write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception:
-        show_error(_unexpected(), context.as_json)
+    except Exception as error:
+        show_error(unexpected(error), context.as_json)
         sys.exit(E5BError.exit_code)
     sys.exit(result if isinstance(result, int) else 0)
 
@@ -195,17 +193,4 @@ def _from_click(error: click.ClickException) -> InputInvalid:
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "e5b"
     return InputInvalid(
         error.format_message(), hint=_("`{command} --help` shows what it takes.").format(command=command)
-    )
-
-
-def _unexpected() -> E5BError:
-    """For a fault of the program itself: the trace goes to a file, a person gets a sentence."""
-    descriptor, path = tempfile.mkstemp(prefix="e5b-", suffix=".log")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        traceback.print_exc(file=file)
-    return E5BError(
-        _("The program has met a fault of its own."),
-        hint=_("What was begun is stored: run the command again. If it fails again, send {path} to support.").format(
-            path=path
-        ),
     )

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -125,3 +128,16 @@ def show_error(error: E5BError, as_json: bool) -> None:
         err.print(Text(f"  - {detail}"))
     if error.hint:
         err.print(Text(f"→ {error.hint}"))
+
+
+def unexpected(error: Exception) -> E5BError:
+    """For a fault of the program itself: the trace goes to a file, a person gets a sentence."""
+    descriptor, path = tempfile.mkstemp(prefix="e5b-", suffix=".log")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    return E5BError(
+        _("The program has met a fault of its own."),
+        hint=_("What was begun is stored: run the command again. If it fails again, send {path} to support.").format(
+            path=path
+        ),
+    )

@@ -449,25 +449,40 @@ def _collected(faults: list[E5BError]) -> Iterator[None]:
         faults.append(error)
 
 
-def run(centre: Centre, tell: Told, report: Callable[[E5BError], None], stopped: Callable[[float], bool]) -> None:
-    """Supervise until *stopped* (called with the seconds to wait) is true. A fault is said once every RETRY seconds.
+def run(
+    centre: Centre,
+    tell: Told,
+    report: Callable[[E5BError], None],
+    stopped: Callable[[float], bool],
+    unexpected: Callable[[Exception], E5BError],
+) -> None:
+    """Supervise until *stopped* (called with the seconds to wait) is true. A fault is said once every RETRY seconds;
+    *unexpected* makes one of an exception that nobody foresaw.
 
     Raises Busy when the centre is supervised already.
     """
     said: dict[str, float] = {}
 
-    def say(faults: Sequence[E5BError]) -> None:
-        for fault in faults:
-            if time.monotonic() >= said.get(fault.message, 0.0):
-                said[fault.message] = time.monotonic() + RETRY
-                report(fault)
+    def is_news(fault: str) -> bool:
+        if time.monotonic() < said.get(fault, 0.0):
+            return False
+        said[fault] = time.monotonic() + RETRY
+        return True
 
     def attempt(what: Callable[[], Sequence[E5BError] | None]) -> bool:
         """Whether there was a fault; it is said."""
         faults: list[E5BError] = []
-        with _collected(faults):
-            faults += what() or ()
-        say(faults)
+        try:
+            with _collected(faults):
+                faults += what() or ()
+        except Exception as error:
+            # A fault of the program's own in one job: the candidates' time and sites are looked after all the same.
+            if is_news(repr(error)):
+                report(unexpected(error))
+            return True
+        for fault in faults:
+            if is_news(fault.message):
+                report(fault)
         return bool(faults)
 
     def note() -> None:

@@ -16,6 +16,7 @@ import sqlalchemy
 from orchestrator.adapters import store
 from orchestrator.adapters.store import SqliteStore
 from orchestrator.domain.exam import Environment, Place, Site, Wave
+from orchestrator.errors import E5BError
 from orchestrator.services.centre import Centre
 from orchestrator.services.close import close
 from orchestrator.services.open_wave import open_wave
@@ -28,6 +29,11 @@ from tests.services import fakes
 from tests.services.fakes import Fuse, World
 
 STATES = ("planned", "prepared", "open", "closed", "sealed", "reset")
+
+
+def unforeseen(error: Exception) -> E5BError:
+    """Nothing of the kind happens where this is given."""
+    raise error
 
 
 class Lab:

@@ -12,7 +12,7 @@ from orchestrator.services.close import close, close_over
 from orchestrator.services.open_wave import open_wave
 from orchestrator.services.supervise import run
 from orchestrator.services.watch import stop_overflow
-from tests.services.conftest import Lab
+from tests.services.conftest import Lab, unforeseen
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_running_until_it_is_stopped(lab: Lab, told: list[str], monkeypatch: pyt
         return "sealed" in told or next(looks, True)
 
     reported: list[E5BError] = []
-    run(lab.centre(), lambda _about, what: told.append(what), reported.append, stopped)
+    run(lab.centre(), lambda _about, what: told.append(what), reported.append, stopped, unforeseen)
     assert (told, reported) == (["closed", "sealed"], [])
 
 
@@ -163,7 +163,7 @@ def test_a_wave_that_cannot_be_sealed_does_not_make_another_late(
             lab.world.later(minutes=60)
         return "closed" in told or turns > 60
 
-    run(lab.centre(), lambda _about, what: told.append(what), reported.append, stopped)
+    run(lab.centre(), lambda _about, what: told.append(what), reported.append, stopped, unforeseen)
     assert "closed" in told and len(reported) == 1
 
 
@@ -173,7 +173,13 @@ def test_an_engine_that_does_not_answer_is_said_once_in_a_while(lab: Lab, told: 
     lab.world.faults["ensure", "gateway"] = EngineUnavailable("No Docker engine answers.")
     reported: list[E5BError] = []
     turns = iter([False] * 20)
-    run(lab.centre(), lambda _about, what: told.append(what), reported.append, lambda _seconds: next(turns, True))
+    run(
+        lab.centre(),
+        lambda _about, what: told.append(what),
+        reported.append,
+        lambda _seconds: next(turns, True),
+        unforeseen,
+    )
     assert (told, len(reported)) == ([], 1)
 
 

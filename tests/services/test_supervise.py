@@ -1,5 +1,6 @@
 """The supervisor: it sees what stands still, gives lost time back, repairs, and works in the background."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,7 +22,7 @@ from orchestrator.services.restore import move, restore
 from orchestrator.services.supervise import Supervisor
 from orchestrator.services.watch import stop_overflow
 from tests.services import fakes
-from tests.services.conftest import Lab
+from tests.services.conftest import Lab, unforeseen
 
 
 class Watch:
@@ -637,8 +638,38 @@ def test_each_fault_of_the_loop_is_said_and_it_goes_on(lab: Lab, monkeypatch: py
 
     monkeypatch.setattr(supervise, "shut_due", broken)
     monkeypatch.setattr(supervise, "seal_closed", broken)
-    supervise.run(lab.centre(), lambda _about, _what: None, reported.append, lambda _seconds: next(turns, True))
+    supervise.run(
+        lab.centre(), lambda _about, _what: None, reported.append, lambda _seconds: next(turns, True), unforeseen
+    )
     assert {fault.message for fault in reported} == {"The state cannot be used: disk I/O error."}
+
+
+def test_a_fault_of_the_programs_own_in_one_job_does_not_end_the_supervision(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once in a while; the clock shuts the seats in their time all the same."""
+    lab.at("open")
+    reported: list[E5BError] = []
+    foreseen: list[Exception] = []
+    turns = iter([False] * 40)
+
+    def said(error: Exception) -> E5BError:
+        foreseen.append(error)
+        return E5BError("The program has met a fault of its own.")
+
+    def broken(_centre: object, _tell: object) -> list[E5BError]:
+        raise ValueError("Expecting value")
+
+    def stopped(_seconds: float) -> bool:
+        lab.world.later(minutes=2)
+        time.sleep(0.01)
+        return next(turns, True)
+
+    monkeypatch.setattr(supervise, "seal_closed", broken)
+    supervise.run(lab.centre(), lambda _about, _what: None, reported.append, stopped, said)
+    assert [type(error) for error in foreseen] == [ValueError]
+    assert [fault.message for fault in reported] == ["The program has met a fault of its own."]
+    assert lab.state == "closed"
 
 
 def test_a_seat_that_is_opened_late_is_counted_from_its_opening(lab: Lab, pool: ThreadPoolExecutor) -> None:
