@@ -34,6 +34,7 @@ lint: $(STAMP) ## run the checks that need no engine
 bench: setup ## measure this machine, side by side with a technician's script (about an hour; nothing else may run)
 	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(BIN)/python -m compileall -q orchestrator
 	@$(BIN)/python -m bench $(ARGS)
 
 catalogue: $(STAMP) ## bring the French messages up to date with the code; what is new is to be translated
@@ -52,6 +53,7 @@ test-tools: $(STAMP)
 $(STAMP): pyproject.toml setup.py $(CATALOGUES) | $(BIN)/python
 	@echo "Installing the Python packages in $(VENV)…"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m compileall -q orchestrator
 	@touch $@
 
 $(BIN)/python:

@@ -21,11 +21,13 @@ RUN apt-get update \
     php-mysql php-mbstring php-gd php-xml php-curl php-intl php-zip \
  && rm -rf /var/lib/apt/lists/* /var/www/html \
  && a2enmod rewrite headers expires \
+ && sed -i 's|/var/www/html|/var/www/site|' /etc/apache2/sites-available/000-default.conf \
  && sed -i '/<Directory \/var\/www\/>/,/<\/Directory>/s/AllowOverride None/AllowOverride All/' /etc/apache2/apache2.conf
-COPY --from=site --chown=www-data:www-data /var/www/site /var/www/html
-# "keep": as the site's image has them; anything else: as a fresh copy of the shop has them.
+COPY --from=site --chown=www-data:www-data /var/www/site /var/www/site
+# "keep": as the site's image has them, which names the shop's folder in them; anything else: as a fresh copy of the
+# shop has them.
 ARG CACHES=empty
-RUN cd /var/www/html \
+RUN cd /var/www/site \
  && if [ "$CACHES" != keep ]; then rm -rf var/cache/* ; fi \
  && sed -i -e "s|'database_host' => '[^']*'|'database_host' => 'db'|" \
     -e "s|'database_user' => '[^']*'|'database_user' => 'site'|" \

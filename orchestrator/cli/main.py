@@ -1,6 +1,7 @@
 """The ``e5b`` command: its groups, and the one place that turns errors into messages and exit codes."""
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from click.shell_completion import get_completion_class
 from rich.text import Text
 
 from orchestrator import __version__, i18n
-from orchestrator.cli import evidence, journal, seat, serve, setup, watching, wave
 from orchestrator.cli.context import Context, json_option, pass_context
 from orchestrator.cli.output import err, out, show, show_error, table, unexpected
 from orchestrator.errors import E5BError, InputInvalid, NotProved
@@ -22,8 +22,37 @@ from orchestrator.services.preflight import Verdict, preflight
 
 INTERRUPTED = 130
 
+ELSEWHERE = {
+    "wave": "wave:group",
+    "seat": "seat:group",
+    "point": "watching:point",
+    "incident": "watching:incident",
+    "standby": "watching:standby",
+    "alarm": "watching:alarm",
+    "evidence": "evidence:group",
+    "journal": "journal:group",
+    "serve": "serve:command",
+    "setup": "setup:setup",
+    "image": "setup:image",
+}
+"""The commands by their module in this package: a reset does not wait until Python has read what a set-up needs."""
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ELSEWHERE and cmd_name not in self.commands:
+            module, name = ELSEWHERE[cmd_name].split(":")
+            self.add_command(getattr(importlib.import_module(f"orchestrator.cli.{module}"), name))
+        return super().get_command(ctx, cmd_name)
+
 
 @click.group(
+    cls=Commands,
     help=_("Exam-lab orchestrator for épreuve E5B of the BTS NDRC."),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -143,22 +172,6 @@ def completion_command(context: Context, shell: str) -> None:
         raise InputInvalid(_("There is no completion for {shell}.").format(shell=shell))
     script = found(e5b, {}, "e5b", "_E5B_COMPLETE").source()
     show(context.as_json, {"shell": shell, "script": script}, lambda: click.echo(script))
-
-
-for command in (
-    wave.group,
-    seat.group,
-    watching.point,
-    watching.incident,
-    watching.standby,
-    watching.alarm,
-    evidence.group,
-    journal.group,
-    serve.command,
-    setup.setup,
-    setup.image,
-):
-    e5b.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

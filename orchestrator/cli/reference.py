@@ -69,9 +69,11 @@ def _command(command: click.Command, parent: click.Context | None) -> Iterator[s
     for option in options:
         yield f"- `{_option(option)}`: {_meaning(option)}"
     if group is not None:
-        for name in sorted(group.commands):
-            yield ""
-            yield from _command(group.commands[name], context)
+        for name in sorted(group.list_commands(context)):
+            found = group.get_command(context, name)
+            if found is not None:
+                yield ""
+                yield from _command(found, context)
 
 
 # What a person types, in words of our own: click's change from one version to the next.

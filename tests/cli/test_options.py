@@ -29,7 +29,10 @@ DESTRUCTIVE = {
 
 
 def commands(group: click.Group = e5b, above: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         path = f"{above} {name}".strip()
         if isinstance(command, click.Group):
             yield from commands(command, path)

@@ -166,8 +166,9 @@ def fault_of(words: list[str]) -> str | None:
             if word.partition("=")[0] not in known | {"--help", "-h"}:
                 return f"{path} has no option {word}"
         elif isinstance(command, click.Group):
-            if word in command.commands:
-                command, path = command.commands[word], f"{path} {word}"
+            found = command.get_command(click.Context(command), word)
+            if found is not None:
+                command, path = found, f"{path} {word}"
             elif not _is_value(words, word):
                 return f"{path} has no command {word}"
     return None
