@@ -10,6 +10,7 @@ from typing import IO, Any, Protocol
 
 from orchestrator.domain.exam import Alarm, Environment, Evidence, RestorePoint, Site, Wave
 from orchestrator.domain.fingerprint import Fingerprint
+from orchestrator.domain.guard import Policy
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route
 
@@ -213,6 +214,58 @@ class JuryGateway(Protocol):
         Conflict when the port or the name is somebody else's."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class GuardState:
+    """What the running guard does. *version* of the policy it serves; *locked* seats; *engines* by name, and whether
+    each runs."""
+
+    version: str
+    locked: frozenset[int]
+    engines: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Something that the guard refused. *seat* is None for a machine that is none. *what* is the name, or the address
+    and port, *layer* where it was refused (``dns``, ``name``, ``network``), *line* as the engine wrote it. *at* in the
+    system clock's time; *mark* says where reading goes on from."""
+
+    at: datetime
+    seat: int | None
+    address: str
+    what: str
+    layer: str
+    line: str
+    mark: str
+
+
+class Guard(Protocol):
+    """What the seats may reach on the network. Whatever dies, a locked seat stays locked."""
+
+    def ensure(self, policy: Policy, locked: Collection[int]) -> bool:
+        """The engines run with *policy*, and exactly the seats *locked* are locked; True when something had to be
+        started or changed. What the engines' own checkers refuse is never put in place (Refused, with what they say):
+        the former policy stays. Raises Conflict when something that is not ours is in the way."""
+
+    def lock(self, locked: Collection[int]) -> None:
+        """Exactly these seats are locked from now on, all at once; their open connections to anything but their own
+        site end. Raises EnvironmentFailed when the running guard does not confirm it."""
+
+    def state(self) -> GuardState | None:
+        """None when the guard does not run."""
+
+    def attempts(self, mark: str = "") -> Iterator[Attempt]:
+        """What was refused after *mark*, oldest first; everything that is kept without one."""
+
+    def probe(self, script: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Run the self-contained Python *script* from a seat's point of view, with *plan* as JSON on its input; the
+        JSON that it writes. The seat from which it is run has the number 0 for ``lock``."""
+
+    def remove(self) -> None:
+        """Take the guard and its rules away. Every seat is open then, or has no network at all where this machine is
+        its router."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ Domain = Annotated[
     str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", max_length=200)
 ]
 
+Mac = Annotated[str, Field(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -94,6 +96,30 @@ class EvidenceSettings(_Section):
     )
 
 
+class GuardSettings(_Section):
+    mode: Literal["off", "gateway", "proxy"] = Field(
+        "off",
+        description=N_(
+            "`gateway`: this machine is the seats' router; `proxy`: their browsers use it as a proxy, which is weaker; "
+            "`off`: the network is somebody else's"
+        ),
+    )
+    interface: str = Field("", max_length=15, description=N_("Mode `gateway`: network interface on the seats' side"))
+    uplink: str = Field("", max_length=15, description=N_("Mode `gateway`: network interface towards the Internet"))
+    resolvers: tuple[Address, ...] = Field((), description=N_("Name servers that the guard asks; at least one"))
+    proxy_port: int = Field(3128, ge=1, le=65535, description=N_("Mode `proxy`: the proxy's port"))
+    page_port: int = Field(
+        3129, ge=1, le=65535, description=N_("Port of the explanation page and, in mode `proxy`, of `/proxy.pac`")
+    )
+    only_allowed: bool = Field(False, description=N_("Nothing is open but what the policy allows"))
+    policy: Path | None = Field(
+        None, description=N_("Folder of the centre's own rules, which block only; relative to centre.toml")
+    )
+    alert_attempts: int = Field(
+        10, ge=1, description=N_("Refused attempts of one seat within a minute that raise an alarm")
+    )
+
+
 class Sites(_Section):
     wordpress: str = Field("e5b/wordpress:current", description=N_("Image of the WordPress site"))
     prestashop: str = Field("e5b/prestashop:current", description=N_("Image of the PrestaShop site"))
@@ -105,6 +131,9 @@ class Sites(_Section):
 class Seat(_Section):
     number: int = Field(ge=1, le=99, description=N_("The workstation's number, unique in the centre"))
     address: Address = Field(description=N_("The workstation's own address, from which alone its site can be reached"))
+    mac: Mac | None = Field(
+        None, description=N_("The workstation's hardware address; the guard's mode `gateway` needs it")
+    )
 
 
 class Room(_Section):
@@ -121,6 +150,7 @@ class Settings(_Section):
     standbys: Standbys = Standbys()
     evidence: EvidenceSettings = EvidenceSettings()
     sites: Sites = Sites()
+    guard: GuardSettings = GuardSettings()
     rooms: tuple[Room, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -188,6 +218,10 @@ class Settings(_Section):
     @property
     def gateway_folder(self) -> Path:
         return self.centre.state / "gateway"
+
+    @property
+    def guard_folder(self) -> Path:
+        return self.centre.state / "guard"
 
     @property
     def clock_file(self) -> Path:
