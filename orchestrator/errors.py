@@ -88,3 +88,8 @@ class NotFound(E5BError):
 class EnvironmentFailed(E5BError):
     exit_code = 14
     meaning = "an environment or the gateway did not do what it was asked"
+
+
+class SignatureInvalid(E5BError):
+    exit_code = 15
+    meaning = "a package's signature or content does not hold"

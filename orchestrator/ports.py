@@ -269,6 +269,34 @@ class Guard(Protocol):
 
 
 @dataclass(frozen=True)
+class KeyFiles:
+    """A pair of keys. *text* is the public key as ``centre.toml`` holds it."""
+
+    secret: Path
+    public: Path
+    text: str
+
+
+class Signatures(Protocol):
+    """Detached signatures of files, beside them under the same name followed by ``.minisig``."""
+
+    def new_keys(self, folder: Path, password: str) -> KeyFiles:
+        """Write a new pair of keys; without a *password* the secret one is as it is on the disk. Raises Refused when
+        there is one, InputInvalid."""
+
+    def encrypted(self, secret_key: Path) -> bool:
+        """Whether the key in that file needs a password. Raises InputInvalid."""
+
+    def sign(self, path: Path, secret_key: Path, password: str, comment: str) -> Path:
+        """Sign *path*; the signature's file. *comment* (ASCII) is signed with it, and completed with name and size.
+        Raises InputInvalid for the key and its password."""
+
+    def verify(self, path: Path, public_key: str) -> str:
+        """The comment that was signed. Raises SignatureInvalid: no signature, another key, a file that is cut short or
+        changed; InputInvalid when it cannot be read."""
+
+
+@dataclass(frozen=True)
 class SealedArchive:
     """An archive that was read whole and is as its own manifest says. *path* is absolute; *sha256* is the whole
     file's."""
