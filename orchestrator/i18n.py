@@ -56,8 +56,26 @@ WORDS = (
     N_("ok"),
     N_("warning"),
     N_("failure"),
+    N_("note"),
+    N_("error"),
+    N_("documents"),
+    N_("transfer"),
+    N_("messaging"),
+    N_("webmail"),
+    N_("social"),
+    N_("forges"),
+    N_("meetings"),
+    N_("assistants"),
+    N_("translation"),
+    N_("remote"),
+    N_("vpn"),
+    N_("doh"),
+    N_("project"),
+    N_("academy"),
+    N_("centre"),
+    N_("import"),
 )
-"""Words that are shown through a computed identifier: states, routes, verdicts."""
+"""Words that are shown through a computed identifier: states, routes, verdicts, the guard's categories and origins."""
 
 
 def install() -> None:

@@ -10,7 +10,8 @@ from typing import IO, Any, Protocol
 
 from orchestrator.domain.exam import Alarm, Environment, Evidence, RestorePoint, Site, Wave
 from orchestrator.domain.fingerprint import Fingerprint
-from orchestrator.domain.guard import Policy
+from orchestrator.domain.guard import Policy, Rule
+from orchestrator.domain.locks import Override, Tried
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route
 
@@ -241,6 +242,25 @@ class Attempt:
     mark: str
 
 
+@dataclass(frozen=True)
+class PolicyLists:
+    """What the guard's lists hold: every rule, the project's, the academy's, the centre's, then what is imported.
+    *only_allowed*: the academy says that nothing is open but what is allowed. *notes* say what was left out, a sentence
+    each."""
+
+    rules: Sequence[Rule]
+    only_allowed: bool
+    notes: Sequence[str]
+
+
+class PolicyFiles(Protocol):
+    """The lists that the guard's policy is made of."""
+
+    def read(self) -> PolicyLists:
+        """All lists, whole. Raises InputInvalid with every fault of every file, each with file and line;
+        SignatureInvalid when the academy's rules are not what the academy signed."""
+
+
 class Guard(Protocol):
     """What the seats may reach on the network. Whatever dies, a locked seat stays locked."""
 
@@ -410,6 +430,16 @@ class Store(Protocol):
         """Those that are not over."""
 
     def reference(self, image: str) -> Fingerprint | None: ...
+    def overrides(self) -> list[Override]: ...
+    def tried(self, wave: str | None = None, *, since: datetime | None = None, unrecorded: bool = False) -> list[Tried]:
+        """What the guard refused, oldest first: in one wave, *since* a minute, or what the journal does not know yet."""
+
+    def tried_mark(self) -> str:
+        """How far the guard's logs were read; empty before the first time."""
+
+    def policy(self) -> Policy | None:
+        """The one that was put in place last."""
+
     def save(
         self,
         *entries: Entry,
@@ -419,6 +449,10 @@ class Store(Protocol):
         points: Sequence[RestorePoint] = (),
         alarms: Sequence[Alarm] = (),
         references: Mapping[str, Fingerprint] | None = None,
+        overrides: Mapping[int, Override | None] | None = None,
+        tried: Sequence[Tried] = (),
+        tried_mark: str | None = None,
+        policy: Policy | None = None,
     ) -> None: ...
     def journal(self, wave: str | None = None) -> list[JournalLine]: ...
     def verify_journal(self) -> JournalLine | None:

@@ -5,8 +5,9 @@ A rule covers its name and all names under it. The most specific rule decides (`
 where only what is allowed may be reached. Names are lower-case ASCII (IDNA), without a final dot (RFC 1035, 5890).
 """
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -44,13 +45,19 @@ class Origin(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Rule:
     """*name* and all under it. *blocked* in a *category*, or allowed (an exception; its category is None).
-    *where* is the file and line that it was read from."""
+    *where* is the file that it was read from, *line* its line there (0: not known)."""
 
     name: str
     blocked: bool
     category: Category | None
     origin: Origin
     where: str
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """File and line, as people read them."""
+        return f"{self.where}:{self.line}" if self.line else self.where
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,25 @@ class Policy:
         return Decision(name, self.only_allowed, None)
 
 
+def merge(rules: Iterable[Rule], only_allowed: bool = False) -> Policy:
+    """One policy of all *rules*. Of several for one name, the first that blocks decides; without one, the first."""
+    chosen: dict[str, Rule] = {}
+    for rule in rules:
+        known = chosen.setdefault(rule.name, rule)
+        if rule.blocked and not known.blocked:
+            chosen[rule.name] = rule
+    digest = hashlib.sha256(b"only allowed\n" if only_allowed else b"")
+    for name in sorted(chosen):
+        digest.update(f"{name} {chosen[name].category or 'allowed'}\n".encode("ascii"))
+    return Policy(MappingProxyType(chosen), only_allowed, digest.hexdigest())
+
+
 def canonical(name: str) -> str | None:
     """*name* in lower case, in ASCII, without a final dot; None when it is no host name."""
+    if NAME.fullmatch(name):
+        return name
     try:
-        ascii_name = name.strip().rstrip(".").encode("idna").decode("ascii").lower()
+        ascii_name = name.strip().removesuffix(".").encode("idna").decode("ascii").lower()
     except UnicodeError:
         return None
     return ascii_name if NAME.fullmatch(ascii_name) else None
