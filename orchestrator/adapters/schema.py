@@ -7,6 +7,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -129,6 +130,40 @@ evidence = Table(
     Column("verified_at", String),
     Column("purged_at", String),
     PrimaryKeyConstraint("wave", "seat", "attempt"),
+)
+
+guard_overrides = Table(
+    "guard_overrides",
+    METADATA,
+    Column("seat", Integer, primary_key=True, autoincrement=False),
+    Column("locked", Boolean, nullable=False),
+    Column("since", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("wave", String),
+)
+
+guard_tried = Table(
+    "guard_tried",
+    METADATA,
+    Column("minute", String, nullable=False),
+    # 0: a machine that is no seat.
+    Column("seat", Integer, nullable=False),
+    Column("address", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("layer", String, nullable=False),
+    Column("wave", String),
+    Column("count", Integer, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("recorded", Integer, nullable=False),
+    PrimaryKeyConstraint("minute", "seat", "address", "what", "layer"),
+)
+
+# `mark`: how far the guard's logs were read; `policy`: the one in place.
+guard_state = Table(
+    "guard_state",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 image_references = Table(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,13 +29,15 @@ from orchestrator.domain.exam import (
     Wave,
 )
 from orchestrator.domain.fingerprint import Fingerprint
+from orchestrator.domain.guard import Category, Origin, Policy, Rule
 from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.locks import Override, Tried
 from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import E5BError, JournalBroken, NoSpace
 from orchestrator.i18n import _
 from orchestrator.ports import Clock, Entry, JournalLine
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test holds it equal to what the folder of migrations says."""
 
 GENESIS = "0" * 64
@@ -216,6 +219,48 @@ class SqliteStore:
             found = connection.execute(select(column.fingerprint).where(column.image == image)).scalar()
         return None if found is None else Fingerprint.parse(found)
 
+    def overrides(self) -> list[Override]:
+        query = select(schema.guard_overrides).order_by(schema.guard_overrides.c.seat)
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Override(**_columns(schema.guard_overrides, row) | {"since": datetime.fromisoformat(row.since)})
+            for row in rows
+        ]
+
+    def tried(self, wave: str | None = None, *, since: datetime | None = None, unrecorded: bool = False) -> list[Tried]:
+        column = schema.guard_tried.c
+        query = select(schema.guard_tried).order_by(column.minute, column.seat, column.what, column.layer)
+        if wave is not None:
+            query = query.where(column.wave == wave)
+        if since is not None:
+            query = query.where(column.minute >= since.isoformat())
+        if unrecorded:
+            query = query.where(column.recorded < column.count)
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Tried(
+                **_columns(schema.guard_tried, row)
+                | {"minute": datetime.fromisoformat(row.minute), "seat": row.seat or None}
+            )
+            for row in rows
+        ]
+
+    def tried_mark(self) -> str:
+        found = self._guard_state("mark")
+        return "" if found is None else found.decode()
+
+    def policy(self) -> Policy | None:
+        found = self._guard_state("policy")
+        return None if found is None else _policy(found)
+
+    def _guard_state(self, name: str) -> bytes | None:
+        column = schema.guard_state.c
+        with self._transaction() as connection:
+            found: bytes | None = connection.execute(select(column.value).where(column.name == name)).scalar()
+        return found
+
     # Writing
 
     def save(
@@ -227,6 +272,10 @@ class SqliteStore:
         points: Sequence[RestorePoint] = (),
         alarms: Sequence[Alarm] = (),
         references: Mapping[str, Fingerprint] | None = None,
+        overrides: Mapping[int, Override | None] | None = None,
+        tried: Sequence[Tried] = (),
+        tried_mark: str | None = None,
+        policy: Policy | None = None,
     ) -> None:
         with self._transaction() as connection:
             for wave in waves:
@@ -257,6 +306,19 @@ class SqliteStore:
                 _upsert(connection, schema.alarms, row)
             for image, fingerprint in (references or {}).items():
                 _upsert(connection, schema.image_references, {"image": image, "fingerprint": fingerprint.dump()})
+            for seat, override in (overrides or {}).items():
+                if override is None:
+                    connection.execute(schema.guard_overrides.delete().where(schema.guard_overrides.c.seat == seat))
+                else:
+                    row = _columns(schema.guard_overrides, override) | {"since": _text(override.since)}
+                    _upsert(connection, schema.guard_overrides, row)
+            for tries in tried:
+                row = _columns(schema.guard_tried, tries) | {"minute": _text(tries.minute), "seat": tries.seat or 0}
+                _upsert(connection, schema.guard_tried, row)
+            if tried_mark is not None:
+                _upsert(connection, schema.guard_state, {"name": "mark", "value": tried_mark.encode()})
+            if policy is not None:
+                _upsert(connection, schema.guard_state, {"name": "policy", "value": _policy_bytes(policy)})
             self._append(connection, entries)
 
     def _append(self, connection: Connection, entries: Sequence[Entry]) -> None:
@@ -402,6 +464,30 @@ def _place(row: Row[Any], credits: Sequence[Credit]) -> Place:
 def _line(row: Row[Any]) -> JournalLine:
     values = _columns(schema.journal, row)
     return JournalLine(**values | {"at": datetime.fromisoformat(row.at)})
+
+
+def _policy_bytes(policy: Policy) -> bytes:
+    """Compressed JSON: the rules by what they have in common, since a million of them differ in little else."""
+    groups: dict[tuple[bool, str | None, str], list[tuple[str, str]]] = {}
+    for rule in policy.rules.values():
+        category = rule.category.value if rule.category else None
+        groups.setdefault((rule.blocked, category, rule.origin.value), []).append((rule.name, rule.where))
+    value = {
+        "version": policy.version,
+        "only_allowed": policy.only_allowed,
+        "groups": [[*common, rules] for common, rules in groups.items()],
+    }
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
+
+
+def _policy(content: bytes) -> Policy:
+    value = json.loads(zlib.decompress(content))
+    rules = {
+        name: Rule(name, blocked, None if category is None else Category(category), Origin(origin), where)
+        for blocked, category, origin, members in value["groups"]
+        for name, where in members
+    }
+    return Policy(rules, value["only_allowed"], value["version"])
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -235,6 +235,10 @@ class AlarmKind(StrEnum):
     OVERFLOW = "overflow"
     POINTS = "points"
     EVIDENCE = "evidence"
+    GUARD = "guard"
+    """It does not run as it should: what is locked stays so, the rest is not sure."""
+    ATTEMPTS = "attempts"
+    """A seat tries again and again what the guard refuses."""
 
 
 @dataclass(frozen=True)

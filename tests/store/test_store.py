@@ -38,7 +38,9 @@ from orchestrator.domain.exam import (
     Wave,
 )
 from orchestrator.domain.fingerprint import Fingerprint, content_digest
+from orchestrator.domain.guard import Category, Origin, Policy, Rule
 from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.locks import Override, Tried
 from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import E5BError, JournalBroken
 from orchestrator.ports import Entry, JournalLine
@@ -103,6 +105,40 @@ def test_what_was_saved_is_read_back(store: SqliteStore, path: Path) -> None:
         (line,) = reader.journal()
         assert (line.number, line.at, line.actor, line.action) == (1, MOMENT, "technicien", "wave.planned")
         assert (line.wave, line.seat, line.data) == ("w1", None, {"é": [1, None]})
+
+
+def test_what_a_person_said_of_a_seats_network_is_read_back_until_they_take_it_back(store: SqliteStore) -> None:
+    by_hand = Override(1, True, MOMENT)
+    excepted = Override(2, False, MOMENT, "faux blocage", "w1")
+    store.save(overrides={2: excepted, 1: by_hand})
+    assert store.overrides() == [by_hand, excepted]
+    store.save(overrides={1: None, 2: replace(excepted, wave="w2")})
+    assert store.overrides() == [replace(excepted, wave="w2")]
+
+
+def test_what_the_guard_refused_is_read_back_with_how_far_its_logs_were_read(store: SqliteStore) -> None:
+    assert (store.tried_mark(), store.tried()) == ("", [])
+    first = Tried(MOMENT, 2, "192.0.2.2", "drive.google.com", "name", "w1", 3, "é: raw", recorded=3)
+    later = replace(first, minute=MOMENT + timedelta(minutes=1), recorded=0)
+    stranger = Tried(MOMENT, None, "192.0.2.77", "a.fr", "dns", None, 1, "raw")
+    store.save(tried=[later, stranger, first], tried_mark="17")
+    assert (store.tried_mark(), store.tried()) == ("17", [stranger, first, later])
+    assert store.tried("w1", since=later.minute) == [later]
+    assert store.tried(unrecorded=True) == [stranger, later]
+    store.save(tried=[replace(later, count=9, recorded=9)])
+    assert store.tried("w1") == [first, replace(later, count=9, recorded=9)] and store.tried_mark() == "17"
+
+
+def test_the_policy_in_place_is_read_back(store: SqliteStore) -> None:
+    assert store.policy() is None
+    rules = {
+        "drive.google.com": Rule("drive.google.com", True, Category.DOCUMENTS, Origin.PROJECT, "documents.toml:3"),
+        "google.com": Rule("google.com", False, None, Origin.PROJECT, "exceptions.toml:1"),
+        "xn--lve-6la.fr": Rule("xn--lve-6la.fr", True, Category.WEBMAIL, Origin.CENTRE, "élève.toml:1"),
+    }
+    for policy in (Policy(rules, only_allowed=True, version="v1"), Policy({}, version="v2")):
+        store.save(policy=policy)
+        assert store.policy() == policy
 
 
 CREDITS = (
