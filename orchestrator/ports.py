@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Protocol
 
+from orchestrator.domain.bank import Bank, Document, Role, SealedBank, SealedEntry, Subject, Unlocked
+from orchestrator.domain.calendar import Window, Zone
 from orchestrator.domain.exam import Alarm, Environment, Evidence, RestorePoint, Site, Wave
 from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.guard import Policy, Rule
 from orchestrator.domain.locks import Override, Tried
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route
+from orchestrator.domain.unlock_code import UnlockCode
 
 
 @dataclass(frozen=True)
@@ -314,6 +318,64 @@ class Signatures(Protocol):
     def verify(self, path: Path, public_key: str) -> str:
         """The comment that was signed. Raises SignatureInvalid: no signature, another key, a file that is cut short or
         changed; InputInvalid when it cannot be read."""
+
+
+@dataclass(frozen=True)
+class ToSeal:
+    """A subject for one half-day in one zone, with the *code* that will open it. *documents* are PDF; *fixtures* is the
+    tar that ``load-fixtures`` takes, or None."""
+
+    half_day: str
+    zone: Zone
+    role: Role
+    window: Window
+    code: UnlockCode
+    subject: Subject
+    documents: Mapping[Document, bytes] = field(repr=False)
+    fixtures: bytes | None = field(repr=False)
+
+
+class SealedBanks(Protocol):
+    """The national bank as one file for all centres, each of its subjects sealed on its own."""
+
+    def write(
+        self, path: Path, session: str, version: int, sealed_at: datetime, subjects: Sequence[ToSeal]
+    ) -> SealedBank:
+        """Write *path*, whole or not at all. All entries are padded to one size, and have drawn names. Raises
+        Refused when it exists, InputInvalid when it cannot be written."""
+
+    def read(self, path: Path) -> SealedBank:
+        """The public part, when every entry is there and whole; who signed it is ports.Signatures' to say. Raises
+        SignatureInvalid when it is not complete, InputInvalid when it cannot be read."""
+
+    def unlock(self, path: Path, entry: SealedEntry, code: UnlockCode) -> Unlocked | None:
+        """The subject in clear, in memory alone; None when *code* does not open it. Costs about a second and, while it
+        lasts, 256 MB. Raises SignatureInvalid when the entry is not what *entry* says."""
+
+
+class BankFiles(Protocol):
+    """The bank's folder, where its authors work."""
+
+    def read(self, folder: Path) -> Bank:
+        """What the folder holds; what cannot be read is among its findings. Raises InputInvalid when it is none."""
+
+    def scaffold(self, folder: Path, subject_id: str, site: Site, title: str) -> list[Path]:
+        """Write the subject's files, and the bank's when there is none; their paths. Raises Refused when the subject
+        exists, InputInvalid when nothing can be written."""
+
+    def fixtures(self, subject: Subject) -> bytes | None:
+        """The subject's fixtures as the tar that ``load-fixtures`` takes: the same bytes each time."""
+
+
+class Documents(Protocol):
+    """Papers as PDF."""
+
+    def pdf(
+        self, template: str, values: Mapping[str, Any], pictures: Mapping[str, bytes] = MappingProxyType({})
+    ) -> bytes:
+        """The PDF of the project's *template* (its name without ``.html.j2``) filled with *values*. Markdown goes
+        through its filter ``markdown``; only *pictures*, by the path that the text names, can be shown: nothing is
+        fetched. Raises Refused when this machine cannot make any."""
 
 
 @dataclass(frozen=True)
