@@ -11,12 +11,14 @@ from typing import IO, Any, Protocol
 
 from orchestrator.domain.bank import Bank, Document, Role, SealedBank, SealedEntry, Subject, Unlocked
 from orchestrator.domain.calendar import Window, Zone
+from orchestrator.domain.context import ContextManifest, Layer, PackedImage
 from orchestrator.domain.exam import Alarm, Environment, Evidence, RestorePoint, Site, Wave
 from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.guard import Policy, Rule
 from orchestrator.domain.locks import Override, Tried
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route
+from orchestrator.domain.subject import SubjectRecord
 from orchestrator.domain.unlock_code import UnlockCode
 
 
@@ -159,8 +161,9 @@ class Engine(Protocol):
 
     def fingerprint(self, name: str, *, full: bool = False) -> Fingerprint: ...
 
-    def reference(self, site: Site, image: str) -> Fingerprint:
-        """The fingerprint of *image* itself, taken in full in a throw-away environment."""
+    def reference(self, site: Site, image: str, fixtures: bytes | None = None) -> Fingerprint:
+        """The fingerprint of *image* itself, or of what *fixtures* make of it, taken in full in a throw-away
+        environment."""
 
     def describe(self, name: str) -> dict[str, Any]: ...
 
@@ -233,8 +236,8 @@ class GuardState:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Something that the guard refused. *seat* is None for a machine that is none. *what* is the name, or the address
-    and port, *layer* where it was refused (``dns``, ``name``, ``network``), *line* as the engine wrote it. *at* in the
+    """Something that the guard refused. *seat* is None for a machine that is none. *what* is the name, or the address,
+    port and protocol (``198.51.100.7:443/udp``), *layer* where it was refused (``dns``, ``name``, ``network``), *line* as the engine wrote it. *at* in the
     system clock's time; *mark* says where reading goes on from."""
 
     at: datetime
@@ -263,6 +266,29 @@ class PolicyFiles(Protocol):
     def read(self) -> PolicyLists:
         """All lists, whole. Raises InputInvalid with every fault of every file, each with file and line;
         SignatureInvalid when the academy's rules are not what the academy signed."""
+
+
+class ClearText(Protocol):
+    """What is unlocked, in clear: in memory alone (a tmpfs that is this centre's own), and gone after a reboot. All
+    raise Refused when there is no such place."""
+
+    def keys(self) -> list[str]:
+        """The subjects that are here, whole. Never raises."""
+
+    def put(self, key: str, half_day: str, unlocked: Unlocked) -> None:
+        """Keep a subject, whole or not at all. The jury can read all of it from now on; its candidates as soon as the
+        gateway leads them to it."""
+
+    def fixtures(self, key: str) -> bytes | None:
+        """Those of a subject that is here."""
+
+    def reference(self, key: str, image: str) -> Fingerprint | None:
+        """What the subject's fixtures make of *image*, once it was kept."""
+
+    def keep_reference(self, key: str, image: str, fingerprint: Fingerprint) -> None: ...
+
+    def remove(self, keys: Collection[str]) -> None:
+        """Remove subjects; those that are not here are no fault."""
 
 
 class Guard(Protocol):
@@ -492,6 +518,12 @@ class Store(Protocol):
         """Those that are not over."""
 
     def reference(self, image: str) -> Fingerprint | None: ...
+    def bank(self) -> SealedBank | None:
+        """The national bank that was loaded last: its public part."""
+
+    def subjects(self) -> list[SubjectRecord]:
+        """Every subject that was ever unlocked, in the order of their unlocking."""
+
     def overrides(self) -> list[Override]: ...
     def tried(self, wave: str | None = None, *, since: datetime | None = None, unrecorded: bool = False) -> list[Tried]:
         """What the guard refused, oldest first: in one wave, *since* a minute, or what the journal does not know yet."""
@@ -515,8 +547,13 @@ class Store(Protocol):
         tried: Sequence[Tried] = (),
         tried_mark: str | None = None,
         policy: Policy | None = None,
+        bank: SealedBank | None = None,
+        subjects: Sequence[SubjectRecord] = (),
     ) -> None: ...
     def journal(self, wave: str | None = None) -> list[JournalLine]: ...
+    def last(self, action: str) -> JournalLine | None:
+        """The newest line of the journal about *action*."""
+
     def verify_journal(self) -> JournalLine | None:
         """The last line of a chain that holds (None when empty). Raises JournalBroken."""
 
@@ -557,6 +594,9 @@ class Host(Protocol):
 
     def clock_synchronised(self) -> bool | None:
         """Whether the clock follows a time server; None when it cannot be told."""
+
+    def interfaces(self) -> list[str]:
+        """The names of its network interfaces."""
 
     def networks(self) -> list[str]:
         """The networks that the machine already knows a route to, as CIDR."""
@@ -668,3 +708,118 @@ class ImageBuilder(Protocol):
     def build(self, name: str, source: str, supplied: Supplied, progress: Progress, *, anew: bool = False) -> None:
         """Build *name* and make it the current one; *anew*: without the engine's cache. Raises ImageUnusable,
         NoSpace."""
+
+
+# What national packages need: see docs/reference/context-package.md.
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A layer that a package has: *diff_id* is the digest of its tar, *size* the tar's bytes, *blob* the digest of what
+    is stored."""
+
+    diff_id: str
+    size: int
+    blob: str
+
+
+class PackageDraft(Protocol):
+    """A package that is being made. *folder* is for what is needed on the way, and goes with it. Raises NoSpace."""
+
+    folder: Path
+
+    @property
+    def blobs(self) -> dict[str, int]:
+        """What it holds so far: digest to bytes."""
+
+    def add(self, content: bytes) -> str:
+        """Hold *content*; its digest."""
+
+    def layer(self, parts: Iterator[bytes]) -> StoredLayer:
+        """Hold a layer's tar, compressed."""
+
+    def patch(self, base: Path, layer: Path) -> str:
+        """Hold what makes the tar *layer* of the tar *base*; its digest."""
+
+    def oci_manifest(self, image: PackedImage) -> str:
+        """Hold the OCI manifest of *image*, which is here whole; its digest."""
+
+    def write(self, manifest: ContextManifest) -> None:
+        """Write the file: whole, on the disk, or not at all."""
+
+
+class Package(Protocol):
+    """A package's file, open. All raise SignatureInvalid when its content is not what its manifest says; a digest is
+    checked whenever something is read."""
+
+    manifest: ContextManifest
+
+    def __enter__(self) -> "Package": ...
+    def __exit__(self, *ended: object) -> None: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    def check(self, progress: Progress) -> None:
+        """Read all of it."""
+
+    def blob(self, digest: str) -> bytes:
+        """A small one."""
+
+    def layer(self, layer: Layer) -> Iterator[bytes]:
+        """The tar of a layer whose blob is here."""
+
+    def patched(self, layer: Layer, base: Path) -> Iterator[bytes]:
+        """The tar of a layer that is told by the tar *base*."""
+
+
+class Packages(Protocol):
+    def draft(self, path: Path) -> AbstractContextManager[PackageDraft]:
+        """What becomes the package *path*; what is not written is gone at the end. Raises InputInvalid, NoSpace."""
+
+    def open(self, path: Path) -> Package:
+        """Raises InputInvalid when it cannot be read, SignatureInvalid when it is no package."""
+
+
+@dataclass(frozen=True)
+class SavedImage:
+    """An image as the engine gives it: its *config*, whose digest is the image's id, and the digests of its layers'
+    tars, in their order."""
+
+    config: bytes
+    chain: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageToLoad:
+    """An image for the engine: its *config*, its layers' digests, and *layers*, what gives the bytes of each: its size
+    and where they come from. None for one that the engine has."""
+
+    name: str
+    config: bytes
+    chain: tuple[str, ...]
+    layers: Mapping[str, tuple[int, Callable[[], Iterator[bytes]]]]
+
+
+class ImageTransfer(Protocol):
+    """Whole images, into the engine and out of it. All raise EngineUnavailable, EnvironmentFailed, NoSpace."""
+
+    def save(self, image: str, layer: Callable[[Iterator[bytes]], None]) -> SavedImage:
+        """Give each layer's tar to *layer*, in any order. Raises ImageUnusable when there is no such image."""
+
+    def holding(self, diff_ids: Collection[str]) -> dict[str, str]:
+        """An image that holds each of these layers, of those that the engine has."""
+
+    def present(self, chain: Sequence[str]) -> int:
+        """How many of an image's layers, from the first on, the engine has."""
+
+    def load(self, image: ImageToLoad, progress: Progress) -> None:
+        """The engine has *image* under its name, or nothing of it."""
+
+    def tag(self, image: str, name: str) -> None: ...
+
+    def untag(self, name: str) -> None:
+        """Take the name away, and the image with its last name; nothing when there is none."""
+
+    def read(self, image: str, path: str) -> bytes:
+        """A file of an image. Raises ImageUnusable when it has none."""

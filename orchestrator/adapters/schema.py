@@ -32,6 +32,7 @@ waves = Table(
     Column("state", String, nullable=False),
     Column("intent", String),
     Column("reason", Text),
+    Column("subject", String),
 )
 
 places = Table(
@@ -81,6 +82,7 @@ environments = Table(
     Column("wave", String),
     Column("proved_at", String),
     Column("layer", String),
+    Column("subject", String),
     UniqueConstraint("seat", "generation"),
 )
 
@@ -164,6 +166,32 @@ guard_state = Table(
     METADATA,
     Column("name", String, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+# `content`: the public part, as JSON.
+banks = Table(
+    "banks",
+    METADATA,
+    Column("session", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("loaded_at", String, nullable=False),
+    Column("content", Text, nullable=False),
+    PrimaryKeyConstraint("session", "version"),
+)
+
+# Nothing of what a subject says is ever here.
+subjects = Table(
+    "subjects",
+    METADATA,
+    Column("key", String, primary_key=True),
+    Column("half_day", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("site", String, nullable=False),
+    Column("fixtures", Boolean, nullable=False),
+    Column("ends_at", String, nullable=False),
+    Column("unlocked_at", String, nullable=False),
+    Column("reason", Text),
+    Column("removed_at", String),
 )
 
 image_references = Table(

@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Table, create_engine, event, select, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
 from orchestrator.adapters import schema
+from orchestrator.domain.bank import Role, SealedBank
 from orchestrator.domain.exam import (
     Alarm,
     AlarmKind,
@@ -32,12 +34,13 @@ from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.guard import Category, Origin, Policy, Rule
 from orchestrator.domain.lifecycle import WaveState
 from orchestrator.domain.locks import Override, Tried
+from orchestrator.domain.subject import SubjectRecord
 from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import E5BError, JournalBroken, NoSpace
 from orchestrator.i18n import _
 from orchestrator.ports import Clock, Entry, JournalLine
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a test holds it equal to what the folder of migrations says."""
 
 GENESIS = "0" * 64
@@ -128,6 +131,7 @@ class SqliteStore:
                 state=WaveState(row.state),
                 intent=row.intent,
                 reason=row.reason,
+                subject=row.subject,
                 places=tuple(places.get(row.id, ())),
             )
             for row in rows
@@ -152,6 +156,7 @@ class SqliteStore:
                 wave=row.wave,
                 proved_at=_time(row.proved_at),
                 layer=row.layer,
+                subject=row.subject,
             )
             for row in rows
         ]
@@ -219,6 +224,31 @@ class SqliteStore:
             found = connection.execute(select(column.fingerprint).where(column.image == image)).scalar()
         return None if found is None else Fingerprint.parse(found)
 
+    def bank(self) -> SealedBank | None:
+        column = schema.banks.c
+        query = select(column.content).order_by(column.loaded_at.desc()).limit(1)
+        with self._transaction() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else TypeAdapter(SealedBank).validate_json(found)
+
+    def subjects(self) -> list[SubjectRecord]:
+        with self._transaction() as connection:
+            rows = connection.execute(select(schema.subjects).order_by(schema.subjects.c.unlocked_at)).all()
+        return [
+            SubjectRecord(
+                key=row.key,
+                half_day=row.half_day,
+                role=Role(row.role),
+                site=Site(row.site),
+                fixtures=row.fixtures,
+                ends_at=datetime.fromisoformat(row.ends_at),
+                unlocked_at=datetime.fromisoformat(row.unlocked_at),
+                reason=row.reason,
+                removed_at=_time(row.removed_at),
+            )
+            for row in rows
+        ]
+
     def overrides(self) -> list[Override]:
         query = select(schema.guard_overrides).order_by(schema.guard_overrides.c.seat)
         with self._transaction() as connection:
@@ -276,6 +306,8 @@ class SqliteStore:
         tried: Sequence[Tried] = (),
         tried_mark: str | None = None,
         policy: Policy | None = None,
+        bank: SealedBank | None = None,
+        subjects: Sequence[SubjectRecord] = (),
     ) -> None:
         with self._transaction() as connection:
             for wave in waves:
@@ -319,6 +351,14 @@ class SqliteStore:
                 _upsert(connection, schema.guard_state, {"name": "mark", "value": tried_mark.encode()})
             if policy is not None:
                 _upsert(connection, schema.guard_state, {"name": "policy", "value": _policy_bytes(policy)})
+            if bank is not None:
+                content = TypeAdapter(SealedBank).dump_json(bank).decode()
+                row = {"session": bank.session, "version": bank.version, "content": content}
+                _upsert(connection, schema.banks, row | {"loaded_at": _text(self._clock.now())})
+            for subject in subjects:
+                row = _columns(schema.subjects, subject) | {"site": subject.site.value, "role": subject.role.value}
+                row |= {name: _text(row[name]) for name in ("ends_at", "unlocked_at", "removed_at")}
+                _upsert(connection, schema.subjects, row)
             self._append(connection, entries)
 
     def _append(self, connection: Connection, entries: Sequence[Entry]) -> None:
@@ -355,6 +395,13 @@ class SqliteStore:
             return [_line(row) for row in rows]
         except ValueError as error:
             raise self._broken(_("a line cannot be read")) from error
+
+    def last(self, action: str) -> JournalLine | None:
+        column = schema.journal.c
+        query = select(schema.journal).where(column.action == action).order_by(column.number.desc()).limit(1)
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _line(row)
 
     def verify_journal(self) -> JournalLine | None:
         previous, last = GENESIS, None
@@ -468,10 +515,10 @@ def _line(row: Row[Any]) -> JournalLine:
 
 def _policy_bytes(policy: Policy) -> bytes:
     """Compressed JSON: the rules by what they have in common, since a million of them differ in little else."""
-    groups: dict[tuple[bool, str | None, str], list[tuple[str, str]]] = {}
+    groups: dict[tuple[bool, str | None, str, str], list[tuple[str, int]]] = {}
     for rule in policy.rules.values():
-        category = rule.category.value if rule.category else None
-        groups.setdefault((rule.blocked, category, rule.origin.value), []).append((rule.name, rule.where))
+        common = (rule.blocked, rule.category and rule.category.value, rule.origin.value, rule.where)
+        groups.setdefault(common, []).append((rule.name, rule.line))
     value = {
         "version": policy.version,
         "only_allowed": policy.only_allowed,
@@ -483,9 +530,9 @@ def _policy_bytes(policy: Policy) -> bytes:
 def _policy(content: bytes) -> Policy:
     value = json.loads(zlib.decompress(content))
     rules = {
-        name: Rule(name, blocked, None if category is None else Category(category), Origin(origin), where)
-        for blocked, category, origin, members in value["groups"]
-        for name, where in members
+        name: Rule(name, blocked, category and Category(category), Origin(origin), where, line)
+        for blocked, category, origin, where, members in value["groups"]
+        for name, line in members
     }
     return Policy(rules, value["only_allowed"], value["version"])
 

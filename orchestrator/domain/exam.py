@@ -131,7 +131,8 @@ class Wave:
     """Up to twenty candidates of one room in one half-day.
 
     *intent* is the action that was begun and not yet completed: it is stored before anything is done, so that
-    the next run of the same command finishes it.
+    the next run of the same command finishes it. *subject* is the key of the subject that its candidates were given
+    when it was opened.
     """
 
     id: str
@@ -143,6 +144,7 @@ class Wave:
     state: WaveState = WaveState.PLANNED
     intent: str | None = None
     reason: str | None = None
+    subject: str | None = None
     places: tuple[Place, ...] = field(default=())
 
     def place(self, seat: int) -> Place | None:
@@ -181,6 +183,7 @@ class Environment:
 
     *touched* is true from the moment a candidate could have worked in it: from then on it may not be removed
     without evidence. *layer* is the restore point's layer that it begins with; None for the reference itself.
+    *subject* is the key of the subject whose fixtures are put into it; None for none.
     """
 
     name: str
@@ -195,6 +198,7 @@ class Environment:
     wave: str | None = None
     proved_at: datetime | None = None
     layer: str | None = None
+    subject: str | None = None
 
 
 class PointKind(StrEnum):
@@ -235,6 +239,7 @@ class AlarmKind(StrEnum):
     OVERFLOW = "overflow"
     POINTS = "points"
     EVIDENCE = "evidence"
+    SUBJECT = "subject"
     GUARD = "guard"
     """It does not run as it should: what is locked stays so, the rest is not sure."""
     ATTEMPTS = "attempts"

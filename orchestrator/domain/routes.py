@@ -19,27 +19,34 @@ class RouteState(StrEnum):
 
 @dataclass(frozen=True)
 class Route:
-    """*address* is the environment's IPv4 address; None where no environment stands behind the seat."""
+    """*address* is the environment's IPv4 address; None where no environment stands behind the seat. *subject* is the
+    key of the subject that is shown there; None for none."""
 
     seat: int
     state: RouteState
     address: str | None = None
+    subject: str | None = None
 
 
 def routes(seats: Iterable[int], waves: Iterable[Wave], environments: Iterable[Environment]) -> list[Route]:
     """The route of every seat of the centre, from the stored desired state alone.
 
     *waves* are those that hold seats. A seat is open while its wave is open (or being opened), it takes part,
-    and its own time was not closed.
+    and its own time was not closed. Its subject is shown there just as long.
     """
     active = {item.seat: item.address for item in environments if item.role is EnvironmentRole.ACTIVE}
     states: dict[int, RouteState] = {}
+    subjects: dict[int, str | None] = {}
     for wave in waves:
         for place in wave.places:
             states[place.seat] = _state(
                 wave, place.taking_part, place.opened_at is not None, place.closed_at is not None
             )
-    return [Route(seat, states.get(seat, RouteState.WAITING), active.get(seat)) for seat in sorted(seats)]
+            subjects[place.seat] = wave.subject if states[place.seat] is RouteState.OPEN else None
+    return [
+        Route(seat, states.get(seat, RouteState.WAITING), active.get(seat), subjects.get(seat))
+        for seat in sorted(seats)
+    ]
 
 
 def _state(wave: Wave, taking_part: bool, opened: bool, closed: bool) -> RouteState:
