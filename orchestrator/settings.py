@@ -158,6 +158,7 @@ class Settings(_Section):
         names: set[str] = set()
         numbers: set[int] = set()
         addresses: set[Address] = set()
+        macs: set[str] = set()
         for room in self.rooms:
             if room.name in names:
                 raise ValueError(_("room {name} is declared twice").format(name=room.name))
@@ -167,8 +168,12 @@ class Settings(_Section):
                     raise ValueError(_("seat {seat} is declared twice").format(seat=seat.number))
                 if seat.address in addresses:
                     raise ValueError(_("address {address} is given to two seats").format(address=seat.address))
+                if seat.mac is not None and seat.mac in macs:
+                    raise ValueError(_("hardware address {mac} is given to two seats").format(mac=seat.mac))
                 numbers.add(seat.number)
                 addresses.add(seat.address)
+                if seat.mac is not None:
+                    macs.add(seat.mac)
         # What serves, what is ready behind it, and what is being taken away.
         needed = 3 * len(numbers) + 4
         if self.network.subnet.num_addresses < needed:
@@ -177,6 +182,26 @@ class Settings(_Section):
                     subnet=self.network.subnet, needed=needed
                 )
             )
+        return self
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "Settings":
+        """What the guard's mode needs; all that is missing at once."""
+        guard = self.guard
+        if guard.mode == "off":
+            return self
+        missing = [] if guard.resolvers else ["guard.resolvers"]
+        if guard.mode == "gateway":
+            missing += [f"guard.{name}" for name in ("interface", "uplink") if not getattr(guard, name)]
+            without = sorted(seat.number for seat in self.seats.values() if seat.mac is None)
+            if without:
+                missing.append(_("mac of the seats {seats}").format(seats=", ".join(map(str, without))))
+        if missing:
+            raise ValueError(
+                _("guard.mode `{mode}` needs: {missing}").format(mode=guard.mode, missing=", ".join(missing))
+            )
+        if guard.interface and guard.interface == guard.uplink:
+            raise ValueError(_("guard.interface and guard.uplink are the same"))
         return self
 
     @property
@@ -248,10 +273,11 @@ def load(path: Path) -> Settings:
         raise SettingsInvalid(
             _("{path} is not valid TOML: {error}.").format(path=path, error=error), hint=hint
         ) from error
-    state = raw.get("centre", {}).get("state") if isinstance(raw.get("centre"), dict) else None
-    if isinstance(state, str):
-        # A relative folder is relative to the file that names it, not to where the command was run.
-        raw["centre"]["state"] = str(path.resolve().parent / state)
+    for section, key in (("centre", "state"), ("guard", "policy")):
+        named = raw.get(section, {}).get(key) if isinstance(raw.get(section), dict) else None
+        if isinstance(named, str):
+            # A relative folder is relative to the file that names it, not to where the command was run.
+            raw[section][key] = str(path.resolve().parent / named)
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
@@ -259,7 +285,7 @@ def load(path: Path) -> Settings:
         # A list whose items were all wrong is empty to the library: that is no fault of its own.
         wrong = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
         faults = [
-            _fault(item["loc"], item["type"], item["msg"], item.get("input"))
+            fault(item["loc"], item["type"], item["msg"], item.get("input"))
             for item in found
             if not (item["type"] == "too_short" and item["loc"] in wrong)
         ]
@@ -272,7 +298,7 @@ def load(path: Path) -> Settings:
         ) from error
 
 
-def _fault(location: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+def fault(location: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
     where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if kind == "extra_forbidden":
         return _("{where}: unknown setting").format(where=where)
