@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.domain import naming
+from orchestrator.domain.calendar import Zone
 from orchestrator.domain.exam import Site
 from orchestrator.errors import SettingsInvalid
 from orchestrator.i18n import N_, _
@@ -34,6 +35,13 @@ class Centre(_Section):
     id: Slug = Field(description=N_("Short id of the centre, in labels and names: lower-case letters, digits, hyphens"))
     name: str = Field(description=N_("The centre's name as people read it"))
     state: Path = Field(description=N_("Folder of the state, the journal and the evidence"))
+    zone: Zone = Field(
+        Zone.METROPOLE, description=N_("Zone of the national calendar: `metropole`, `reunion` or `mayotte`")
+    )
+    memory: Path = Field(
+        Path("/run/e5b"),
+        description=N_("Folder in memory (on a tmpfs) for what is unlocked: nothing of it is ever on a disk"),
+    )
 
 
 class GatewaySettings(_Section):
@@ -225,6 +233,20 @@ class Settings(_Section):
     @property
     def database(self) -> Path:
         return self.centre.state / "e5b.sqlite"
+
+    @property
+    def bank_file(self) -> Path:
+        """The sealed bank that is loaded."""
+        return self.centre.state / "bank" / "bank.e5b"
+
+    @property
+    def clear_text_folder(self) -> Path:
+        return self.centre.memory / self.centre.id
+
+    @property
+    def shown_folder(self) -> Path:
+        """What of the clear text the gateway can see."""
+        return self.clear_text_folder / "shown"
 
     @property
     def evidence_folder(self) -> Path:

@@ -1,7 +1,7 @@
 """The gateway: HAProxy in a container of its own. Implements ports.Gateway.
 
 What depends on the settings alone is rendered into a folder that is never changed: other settings are another
-folder and another container. What changes during a wave is one map, seat -> state and address, which is stored
+folder and another container. What changes during a wave is one map, seat -> state, address and subject, which is stored
 first and then handed to the running HAProxy through its socket: no reload, and a gateway that starts again by
 itself serves what is stored.
 """
@@ -29,6 +29,7 @@ from docker.errors import ContainerError, DockerException, ImageNotFound, NotFou
 from docker.models.containers import Container
 from docker.types import LogConfig, Mount, Ulimit
 
+from orchestrator.adapters.clear_text import GATEWAY_GROUP
 from orchestrator.adapters.docker_engine import translated
 from orchestrator.adapters.machine import SystemHost
 from orchestrator.domain import naming
@@ -45,7 +46,7 @@ LISTEN = "fr.e5b.gateway.listen"
 """Label of the container: what it listens on."""
 
 # Folders and files as the container sees them.
-CONFIG, ROUTES, RUN = "/e5b/config", "/e5b/routes", "/e5b/run"
+CONFIG, ROUTES, RUN, DOCUMENTS = "/e5b/config", "/e5b/routes", "/e5b/run", "/e5b/documents"
 MAP = f"{ROUTES}/routes.map"
 SOCKET = "haproxy.sock"
 
@@ -114,6 +115,10 @@ class HaproxyGateway:
             for entry in self._folder.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
+            # What the engine made for the mount; not where something is unlocked.
+            with contextlib.suppress(OSError):
+                self._settings.shown_folder.rmdir()
+                self._settings.clear_text_folder.rmdir()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -254,6 +259,8 @@ class HaproxyGateway:
                 mount(self._folder / "routes", ROUTES),
                 mount(self._folder / "run", RUN, read_only=False),
             ],
+            # In this form the engine makes the folder where a reboot has taken it away: the gateway starts without it.
+            volumes=[f"{self._settings.shown_folder.absolute()}:{DOCUMENTS}:ro"],
             **LIMITS,
         )
         try:
@@ -320,11 +327,11 @@ class HaproxyGateway:
     def _shown(self) -> list[Route]:
         routes = []
         for line in self._ask(f"show map {MAP}").splitlines():
-            # <identifier> <seat> <state>:<address>
+            # <identifier> <seat> <state>:<address>:<subject>
             parts = line.split()
             if len(parts) == 3:
-                state, _colon, address = parts[2].partition(":")
-                routes.append(Route(int(parts[1]), RouteState(state), address or None))
+                state, address, subject = (*parts[2].split(":"), "", "")[:3]
+                routes.append(Route(int(parts[1]), RouteState(state), address or None, subject or None))
         return _sorted(routes)
 
     def _ask(self, command: str) -> str:
@@ -377,6 +384,7 @@ def render(settings: Settings, owner: int) -> dict[str, str]:
         "socket": f"{RUN}/{SOCKET}",
         "folder": CONFIG,
         "owner": owner,
+        "documents_group": GATEWAY_GROUP,
         "addressing": gateway.addressing,
         "listen": listen(settings),
         "seats": [_key(number) for number in seats],
@@ -387,6 +395,7 @@ def render(settings: Settings, owner: int) -> dict[str, str]:
     return {
         "haproxy.cfg": environment.get_template("haproxy.cfg.j2").render(context),
         "rules.nft": environment.get_template("rules.nft.j2").render(context),
+        "documents.lua": environment.get_template("documents.lua").render(context),
         "seats.map": _pairs(
             (naming.seat_host(n, gateway.domain).lower() if by_host else settings.seat_port(n), _key(n)) for n in seats
         ),
@@ -412,7 +421,9 @@ def _pairs(pairs: Iterator[tuple[object, str]]) -> str:
 
 
 def _map(routes: Sequence[Route]) -> str:
-    return _pairs((_key(route.seat), f"{route.state}:{route.address or ''}") for route in _sorted(routes))
+    return _pairs(
+        (_key(route.seat), f"{route.state}:{route.address or ''}:{route.subject or ''}") for route in _sorted(routes)
+    )
 
 
 def _sorted(routes: Sequence[Route]) -> list[Route]:
@@ -424,7 +435,7 @@ def _table(settings: Settings) -> str:
 
 
 def _digest(image: str, files: Mapping[str, str]) -> str:
-    made_of = json.dumps([image, files, LIMITS], sort_keys=True)
+    made_of = json.dumps([image, files, LIMITS, DOCUMENTS], sort_keys=True)
     return hashlib.sha256(made_of.encode()).hexdigest()
 
 
