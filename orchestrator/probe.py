@@ -9,8 +9,9 @@ is known to the one who compares what it reached with the guard off and with the
 PLAN is a JSON object: ``probes`` (a list of objects with ``id``, ``kind`` and what that kind takes, see KINDS),
 ``resolver`` (the name server's address; null: this machine's own), ``page`` (the address that the guard gives for a
 blocked name), ``proxy`` (``address:port``, or null), ``pin`` (names whose addresses are to be kept), ``pins`` (name ->
-addresses). The answer is a JSON object: ``results`` (id -> ``reached``, ``detail``, ``seconds``), ``pins``. ANSWER is
-the file of an earlier answer, whose pins are used: a name's address as it was while nothing was closed.
+addresses). ``@host`` in the place of an address is ``host``, the exam host; null: this machine's router. The answer is
+a JSON object: ``results`` (id -> ``reached``, ``detail``, ``seconds``), ``pins``. ANSWER is the file of an earlier
+answer, whose pins are used: a name's address as it was while nothing was closed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from typing import Any
 
 PLAN: dict[str, Any] | None = None
 """Written here by `e5b guard probe --script`: such a copy reads no plan."""
+
+HOST = "@host"
 
 TIMEOUT = 4.0
 """Seconds that one step may take."""
@@ -60,10 +63,11 @@ class NotReached(Exception):
 
 class Probes:
     def __init__(self, plan: dict[str, Any]) -> None:
-        self.resolver = plan.get("resolver") or own_resolver()
+        self.host = plan.get("host") or own_router()
+        self.resolver = self.place(plan.get("resolver") or own_resolver())
         self.page = plan.get("page")
         proxy = plan.get("proxy")
-        self.proxy = None if not proxy else (proxy.rpartition(":")[0], int(proxy.rpartition(":")[2]))
+        self.proxy = None if not proxy else (self.place(proxy.rpartition(":")[0]), int(proxy.rpartition(":")[2]))
         self.pins: dict[str, list[str]] = dict(plan.get("pins") or {})
         for name in plan.get("pin") or []:
             if name not in self.pins:
@@ -84,6 +88,9 @@ class Probes:
         seconds = round(time.monotonic() - begun, 3)
         return probe["id"], {"reached": reached, "detail": detail[:200], "seconds": seconds}
 
+    def place(self, address: str) -> str:
+        return self.host if address == HOST else address
+
     # Names
 
     def lookup(self, name: str) -> list[str]:
@@ -102,7 +109,7 @@ class Probes:
             if not self.pins[to]:
                 raise NotReached(f"{to}: its address is not known")
             return self.pins[to][0]
-        return str(to)
+        return self.place(str(to))
 
     def dns(self, probe: dict[str, Any]) -> str:
         """``name``, ``type``; ``server``, ``port``, ``transport`` (udp, tcp, tls); ``first``: a name that is asked for
@@ -369,6 +376,17 @@ def own_resolver() -> str:
                 if len(words) > 1 and words[0] == "nameserver" and ":" not in words[1]:
                     return words[1]
     return "127.0.0.53"
+
+
+def own_router() -> str:
+    """The address of this machine's default route (/proc/net/route: destination and gateway, as the machine stores
+    them); where that cannot be read, one at which nothing is."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[1] == "00000000":
+                return socket.inet_ntoa(struct.pack("=I", int(words[2], 16)))
+    return "0.0.0.0"  # noqa: S104 - no server
 
 
 def message(name: str, kind: str) -> bytes:

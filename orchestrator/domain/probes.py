@@ -12,8 +12,9 @@ from typing import Any
 
 from orchestrator.i18n import N_
 
-PLAIN_PORTS = (22, 80)
-ODD_PORTS = (8443, 3128, 8080, 1194)
+HOST = "@host"
+"""The exam host, wherever it is for the one who asks."""
+
 STUN = "000100002112a442" + "653562" * 4
 """A binding request (RFC 8489): what a video meeting begins with."""
 
@@ -43,8 +44,9 @@ class Targets:
     *search* and *allowed* are open, on servers of their own. *blocked* is a platform, *deep* a name below it, *beside*
     a platform under an allowed parent (``drive.`` of a search engine), *shared* one that is served at the address of
     *search*. *platforms* are others, tried by name only. *resolver* is not the guard's, *odd_resolver* one on another
-    port; *doh* a resolver over HTTPS. *own_server* answers anything. *site* is the seat's own, *other_site* another
-    seat's, *host* the exam host's other ports, *neighbour* another seat's."""
+    port; *doh* a resolver over HTTPS. *own_server* answers anything. *site* is the seat's own,
+    *other_site* another seat's, *host* the exam host's other ports, *neighbour* another seat's. A *site* that has no
+    first words only has to be connected to: whoever is no candidate's seat has none."""
 
     search: Service
     allowed: Service
@@ -149,15 +151,18 @@ def _reached(results: Mapping[str, Mapping[str, Any]], probe: Probe) -> Reached:
 def script_plan(
     probes: Sequence[Probe],
     *,
+    host: str | None = None,
     resolver: str | None,
-    page: str | None,
+    page: str | None = None,
     proxy: str | None = None,
     pins: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """The plan as the script reads it. *resolver* as the seats are given it; *page*: the address that a blocked name
-    is answered with; *pins* of an earlier answer."""
+    """The plan as the script reads it. *host* is the exam host, None for the router of the machine on which the script
+    runs: HOST stands for it in the targets. *resolver* as the seats are given it; *page*: the address that a blocked
+    name is answered with; *pins* of an earlier answer."""
     names = {str(probe.what["to"]) for probe in probes if probe.what.get("to")}
     return {
+        "host": host,
         "resolver": resolver,
         "page": page,
         "proxy": proxy,
@@ -168,7 +173,7 @@ def script_plan(
 
 
 def _is_address(text: str) -> bool:
-    return ":" in text or text.replace(".", "").isdigit()
+    return text == HOST or ":" in text or text.replace(".", "").isdigit()
 
 
 def targets(data: Mapping[str, Any]) -> Targets:
@@ -208,7 +213,8 @@ def _works(t: Targets) -> Iterator[Probe]:
         yield Probe(f"{id_}-https", N_("an allowed site, HTTPS"), _to("tls", service), open=True)
         yield Probe(f"{id_}-http", N_("an allowed site, HTTP"), {"kind": "http", "name": service.name}, open=True)
     if t.site:
-        site = {"kind": "http", "name": t.site.address, "to": t.site.address, "port": t.site.port, "direct": True}
+        where = {"to": t.site.address, "port": t.site.port, "direct": True}
+        site = {"kind": "http", "name": t.site.address, **where} if t.site.says else {"kind": "tcp", **where}
         yield Probe("own-site", N_("the seat's own site"), site, open=True)
 
 
@@ -371,7 +377,6 @@ def _through_proxy(t: Targets) -> Iterator[Probe]:
         for split in ("records", "segments"):
             yield Probe(f"proxy-sni-{split}", attempt, {**within, "split": split})
         http = {"kind": "http", "proof": _proof(t.shared)}
-        yield Probe("proxy-host", attempt, {**http, "name": t.search.name, "host": t.shared.name})
         yield Probe("proxy-uri", attempt, {**http, "name": t.shared.name, "host": t.search.name})
         second = {**http, "name": t.shared.name, "before": t.search.name}
         yield Probe("proxy-second", N_("a platform in the second request of a connection"), second)

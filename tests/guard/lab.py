@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -229,11 +229,14 @@ class Lab:
     # What the open control is: the exam host as a plain router
 
     def open(self) -> None:
-        """Without any guard: the exam host forwards whatever comes."""
+        """Without any guard: the exam host forwards whatever comes, and has a proxy that refuses nothing."""
         self.exam.run(
             *("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"),
-            *("net.ipv4.icmp_ratelimit=0",),
+            "net.ipv4.icmp_ratelimit=0",
         )
+        pac = f"FindProxyForURL {HOST}:{PROXY.port}"
+        proxy: Config = {"proxy": [(PROXY.address, PROXY.port)], "resolver": RESOLVER}
+        self._servers(self.exam, "proxy", {**proxy, "http": [(PAC.address, PAC.port)], "page": pac})
 
     # Its servers
 
@@ -303,6 +306,12 @@ class Lab:
             )
             (self.folder / f"{server}.pem").write_text(certificate.read_text() + own.read_text())
 
+    def until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.01)
+
     def noted(self, name: str = "internet") -> list[dict[str, Any]]:
         """What reached the servers, oldest first."""
         return [json.loads(line) for line in (self.folder / f"{name}.log").read_text().splitlines()]
@@ -360,6 +369,8 @@ def mac(number: int) -> str:
     return f"02:e5:b0:00:00:{number:02x}"
 
 
+PROXY, PAC = Port(HOST, 3128), Port(HOST, 3129)
+
 TARGETS = Targets(
     search=Service("search.test", ("lab-shared", f"X-Lab-Server: {SHARED}")),
     allowed=Service("encyclo.test", ("lab-encyclo", f"X-Lab-Server: {ENCYCLO}")),
@@ -389,7 +400,7 @@ TARGETS = Targets(
     v6=Service("drive.test", ("lab-drive", f"X-Lab-Server: {DRIVE_V6}")),
     v6_address=DRIVE_V6,
     ping=OWN,
-    site=Port(HOST, SITE_PORTS[0]),
+    site=Port(HOST, SITE_PORTS[0], "HTTP"),
     other_site=Port(HOST, SITE_PORTS[1]),
     neighbour=Port("10.77.0.12", NEIGHBOUR_PORT, "LAB"),
     host=tuple(Port(HOST, port, "LAB") for port in HOST_PORTS),

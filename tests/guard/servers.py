@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import parse_qs, urlsplit
 
+import dns.asyncquery
 import dns.exception
 import dns.message
 import dns.name
@@ -27,7 +28,8 @@ HEAD = 65536
 
 class Config(TypedDict, total=False):
     """Each list holds [address, port], *banners* [address, port, what it says first]. *zone* maps ``name type`` to
-    its records, ``*.name`` for all names below; ``rotate`` are the names of which each answer has another record."""
+    its records, ``*.name`` for all names below; *rotate* are the names of which each answer has another record.
+    *proxy* lets everything through, and asks *resolver* for names. *page* is what stands on every page."""
 
     http: Sequence[tuple[str, int]]
     banners: Sequence[tuple[str, int, str]]
@@ -36,6 +38,9 @@ class Config(TypedDict, total=False):
     dns: Sequence[tuple[str, int]]
     zone: Mapping[str, Sequence[str]]
     rotate: Sequence[str]
+    proxy: Sequence[tuple[str, int]]
+    resolver: str
+    page: str
     log: str
 
 
@@ -55,6 +60,8 @@ class Servers:
         for address, port in config.get("dns", ()):
             await asyncio.start_server(self.dns_stream, address, port, backlog=512)
             await loop.create_datagram_endpoint(lambda: Datagrams(self, self.resolve), (address, port))
+        for address, port in config.get("proxy", ()):
+            await asyncio.start_server(self.proxy, address, port, limit=HEAD)
         for address, port in config.get("udp", ()):
             await loop.create_datagram_endpoint(lambda: Datagrams(self, bytes), (address, port))
         for address, port in config.get("quic", ()):
@@ -130,7 +137,10 @@ class Servers:
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     await writer.drain()
                     continue
-                kind, content = "text/html; charset=utf-8", f"<h1>{host}</h1><p>server {server}</p>".encode()
+                kind, content = (
+                    "text/html; charset=utf-8",
+                    f"<h1>{host}</h1><p>server {server}</p>{self.config.get('page', '')}".encode(),
+                )
                 if url.path == "/dns-query":
                     text = parse_qs(url.query).get("dns", [""])[0]
                     kind = "application/dns-message"
@@ -149,6 +159,24 @@ class Servers:
                 await writer.drain()
                 if headers.get("connection", "").lower() == "close":
                     break
+        writer.close()
+
+    async def proxy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A proxy that refuses nothing: the first request says where the whole connection leads."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, dns.exception.DNSException):
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, _version = head.decode("latin-1").split("\r\n")[0].split(" ")
+            url = urlsplit(f"//{target}" if method == "CONNECT" else target)
+            host = url.hostname or ""
+            if not host.replace(".", "").isdigit() and ":" not in host:
+                answer = await dns.asyncquery.udp(dns.message.make_query(host, "A"), self.config["resolver"], timeout=3)
+                host = next(item.to_text() for rrset in answer.answer for item in rrset if item.rdtype == 1)
+            onward, back = await asyncio.open_connection(host, url.port or 80)
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                back.write(head)
+            await asyncio.gather(_copy(reader, back), _copy(onward, writer))
         writer.close()
 
     # Others
@@ -183,6 +211,14 @@ class Datagrams(asyncio.DatagramProtocol):
         answer = self.answer(data)
         if answer:
             self.transport.sendto(answer, source)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while part := await reader.read(65536):
+            writer.write(part)
+            await writer.drain()
+    writer.close()
 
 
 def other_version(packet: bytes) -> bytes:
