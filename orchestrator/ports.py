@@ -532,8 +532,9 @@ class Store(Protocol):
         """How far the guard's logs were read; empty before the first time."""
 
     def policy(self) -> Policy | None:
-        """The one that was put in place last."""
+        """The one that was put in place last. Reading a long one takes seconds."""
 
+    def policy_version(self) -> str | None: ...
     def save(
         self,
         *entries: Entry,

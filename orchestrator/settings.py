@@ -128,6 +128,16 @@ class GuardSettings(_Section):
     )
 
 
+class TrustSettings(_Section):
+    public_key: Annotated[str, Field(pattern=r"^(RW[A-Za-z0-9+/]{54})?$")] = Field(
+        "",
+        description=N_(
+            "Public key (minisign) of the pilot academy, the second line of its file minisign.pub: "
+            "a package that it has not signed is refused"
+        ),
+    )
+
+
 class Sites(_Section):
     wordpress: str = Field("e5b/wordpress:current", description=N_("Image of the WordPress site"))
     prestashop: str = Field("e5b/prestashop:current", description=N_("Image of the PrestaShop site"))
@@ -158,6 +168,7 @@ class Settings(_Section):
     standbys: Standbys = Standbys()
     evidence: EvidenceSettings = EvidenceSettings()
     sites: Sites = Sites()
+    trust: TrustSettings = TrustSettings()
     guard: GuardSettings = GuardSettings()
     rooms: tuple[Room, ...] = Field(min_length=1)
 

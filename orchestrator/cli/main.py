@@ -34,6 +34,7 @@ ELSEWHERE = {
     "serve": "serve:command",
     "setup": "setup:setup",
     "image": "setup:image",
+    "context": "context_package:group",
 }
 """The commands by their module in this package: a reset does not wait until Python has read what a set-up needs."""
 
@@ -98,6 +99,12 @@ def e5b(context: click.Context, path: Path) -> None:
     type=click.Path(path_type=Path),
     help=_("Folder of the state and the evidence."),
 )
+@click.option(
+    "--public-key",
+    default="",
+    metavar="KEY",
+    help=_("The pilot academy's public key, or its file minisign.pub: what it has not signed is refused."),
+)
 @json_option
 @pass_context
 def init_command(
@@ -114,6 +121,7 @@ def init_command(
     domain: str,
     subnet: str,
     state: Path,
+    public_key: str,
 ) -> None:
     init(
         context.path,
@@ -125,6 +133,7 @@ def init_command(
         gateway={"addressing": addressing, "host": host, "first_port": first_port, "domain": domain, "staff": staff},
         network={"subnet": subnet},
         state=state,
+        public_key=public_key,
     )
 
     def text() -> None:

@@ -55,11 +55,11 @@ def _report(context: Context, steps: Iterator[Step]) -> None:
     for step in steps:
         done.append(step)
         if not context.as_json:
-            err.print(Text(_line(step)), soft_wrap=True)
+            err.print(Text(line(step)), soft_wrap=True)
     show(context.as_json, done, lambda: None)
 
 
-def _line(step: Step) -> str:
+def line(step: Step) -> str:
     what = {
         "engine": _("Docker engine {name}"),
         "base": _("base image {name}"),

@@ -155,15 +155,18 @@ class ContextManifest:
         """What is named is there. Raises ManifestMalformed."""
         if not self.images:
             raise ManifestMalformed("no image")
-        whole = self.base is None
         for image in self.images:
-            needed = [image.id, image.manifest if whole else None]
-            needed += [layer.blob if whole else layer.patch for layer in image.layers]
-            needed += [image.details] if whole else []
+            whole = [image.id, image.manifest, *(layer.blob for layer in image.layers)]
+            if image.site is not None:
+                whole.append(image.details)
+            if self.base is None:
+                needed = whole
+            else:
+                needed = [layer.patch for layer in image.layers if layer.blob is None]
+                if any(layer.patch is not None and layer.base is None for layer in image.layers):
+                    raise ManifestMalformed(f"{image.name}: a patch without its base")
             for digest in needed:
-                if digest is None and whole:
-                    raise ManifestMalformed(f"{image.name}: something of it is not named")
-                if digest is not None and digest not in self.blobs:
+                if digest is None or digest not in self.blobs:
                     raise ManifestMalformed(f"{image.name}: {digest} is not listed")
             if image.site is not None and image.fingerprint is None:
                 raise ManifestMalformed(f"{image.name}: no fingerprint")

@@ -18,6 +18,7 @@ from orchestrator.settings import (
     RestorePoints,
     Sites,
     Standbys,
+    TrustSettings,
     load,
 )
 
@@ -33,6 +34,7 @@ def init(
     gateway: dict[str, Any] | None = None,
     network: dict[str, Any] | None = None,
     state: Path = Path("state"),
+    public_key: str = "",
 ) -> None:
     """Write *path* for one room whose seats have consecutive addresses from *first_address*.
 
@@ -43,7 +45,7 @@ def init(
         addresses = [str(first + index) for index in range(seats)]
     except ValueError as error:
         raise InputInvalid(_("{text} is not an IPv4 address.").format(text=first_address)) from error
-    text = _render(centre, name, room, addresses, gateway or {}, network or {}, state)
+    text = _render(centre, name, room, addresses, gateway or {}, network or {}, state, _public_key(public_key))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -69,6 +71,7 @@ def _render(
     gateway: dict[str, Any],
     network: dict[str, Any],
     state: Path,
+    public_key: str,
 ) -> str:
     lines = [
         "# " + _("Settings of an E5B exam centre. `e5b preflight` checks them."),
@@ -81,6 +84,7 @@ def _render(
         *_section("standbys", Standbys, {}),
         *_section("evidence", EvidenceSettings, {}),
         *_section("sites", Sites, {}),
+        *_section("trust", TrustSettings, {"public_key": public_key}),
         "# " + _("One [[rooms]] section per room. A seat's number is unique in the centre."),
         "# " + _("A seat's site can be reached from that address alone, the workstation's own, and by the staff."),
         "[[rooms]]",
@@ -90,6 +94,15 @@ def _render(
         "]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _public_key(given: str) -> str:
+    """The key itself, when it is given as the file that minisign writes: its second line."""
+    try:
+        lines = Path(given).read_text(encoding="utf-8").split("\n") if given and Path(given).is_file() else [given]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputInvalid(_("{path} cannot be read: {error}.").format(path=given, error=error)) from error
+    return lines[1 if len(lines) > 1 else 0].strip()
 
 
 def _section(title: str, model: type[BaseModel], values: dict[str, Any]) -> list[str]:
