@@ -248,6 +248,9 @@ class SystemHost:
             return {"yes": True, "no": False}.get(shown.stdout.strip())
         return None
 
+    def interfaces(self) -> list[str]:
+        return list(psutil.net_if_addrs())
+
     def networks(self) -> list[str]:
         with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
             shown = subprocess.run(

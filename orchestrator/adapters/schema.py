@@ -160,7 +160,7 @@ guard_tried = Table(
     PrimaryKeyConstraint("minute", "seat", "address", "what", "layer"),
 )
 
-# `mark`: how far the guard's logs were read; `policy`: the one in place.
+# `mark`: how far the guard's logs were read; `policy`, `policy version`: the one in place.
 guard_state = Table(
     "guard_state",
     METADATA,

@@ -285,6 +285,10 @@ class SqliteStore:
         found = self._guard_state("policy")
         return None if found is None else _policy(found)
 
+    def policy_version(self) -> str | None:
+        found = self._guard_state("policy version")
+        return None if found is None else found.decode()
+
     def _guard_state(self, name: str) -> bytes | None:
         column = schema.guard_state.c
         with self._transaction() as connection:
@@ -351,6 +355,8 @@ class SqliteStore:
                 _upsert(connection, schema.guard_state, {"name": "mark", "value": tried_mark.encode()})
             if policy is not None:
                 _upsert(connection, schema.guard_state, {"name": "policy", "value": _policy_bytes(policy)})
+                version = {"name": "policy version", "value": policy.version.encode()}
+                _upsert(connection, schema.guard_state, version)
             if bank is not None:
                 content = TypeAdapter(SealedBank).dump_json(bank).decode()
                 row = {"session": bank.session, "version": bank.version, "content": content}

@@ -1,18 +1,39 @@
 """A centre as the services see it: its settings and the ports they act through."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from orchestrator.domain.exam import Environment, EnvironmentRole, Place, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS, Action, WaveState, target
+from orchestrator.domain.locks import locked
 from orchestrator.domain.routes import Route, routes
-from orchestrator.errors import NotFound, Refused
+from orchestrator.errors import E5BError, EnvironmentFailed, NotFound, Refused
 from orchestrator.i18n import _
-from orchestrator.ports import Clock, Copies, Engine, Gateway, Host, JuryGateway, Locks, Progress, Sealing, Store
+from orchestrator.ports import (
+    Clock,
+    Copies,
+    Engine,
+    Gateway,
+    Guard,
+    Host,
+    JuryGateway,
+    Locks,
+    PolicyFiles,
+    Progress,
+    Sealing,
+    Store,
+)
 from orchestrator.settings import Settings
+
+PROBE = 0
+"""The seat from which the guard is probed (ports.Guard.probe): whoever probes locks and unlocks it."""
 
 
 @dataclass(frozen=True)
 class Centre:
+    """*guard* and *policy_files* are None where the network is somebody else's (``guard.mode = "off"``)."""
+
     settings: Settings
     store: Store
     engine: Engine
@@ -24,6 +45,8 @@ class Centre:
     host: Host
     clock: Clock
     progress: Progress
+    guard: Guard | None = None
+    policy_files: PolicyFiles | None = None
 
     @property
     def parallel(self) -> int:
@@ -67,18 +90,63 @@ class Centre:
             if place.working
         ]
 
-    def routes(self, changed: Wave | None = None) -> list[Route]:
-        """What the gateway must serve, from the stored state alone, or once *changed* is stored."""
-        known = [changed if changed is not None and wave.id == changed.id else wave for wave in self.store.waves()]
+    def routes(self, changed: Wave | None = None, *, unlocked: Collection[int] = ()) -> list[Route]:
+        """What the gateway must serve, from the stored state alone, or once *changed* is stored. Seats in *unlocked*
+        are not opened with a wave that is being opened."""
         # A wave that is being opened has its opening stored before its state: it counts.
-        waves = [wave for wave in known if wave.state in HOLDS_SEATS]
+        waves = [wave for wave in self._known(changed) if wave.state in HOLDS_SEATS]
+        waves = [
+            replace(wave, places=tuple(place for place in wave.places if place.seat not in unlocked))
+            if wave.state is WaveState.PREPARED
+            else wave
+            for wave in waves
+        ]
         return routes(self.settings.seats, waves, self.store.environments())
 
+    def locked(self, changed: Wave | None = None) -> frozenset[int]:
+        """The seats that the guard must lock, from the stored state alone, or once *changed* is stored."""
+        return locked(self._known(changed), self.store.overrides())
+
+    def _known(self, changed: Wave | None) -> list[Wave]:
+        return [changed if changed is not None and wave.id == changed.id else wave for wave in self.store.waves()]
+
     def serve(self, changed: Wave | None = None) -> None:
-        """The gateway runs and serves what is stored, or what will be once *changed* is."""
+        """The gateway runs and serves what is stored, or what will be once *changed* is; the guard locks what has to
+        be locked before a seat opens, and unlocks after it is shut.
+
+        A guard that fails keeps no candidate from the site that they work in: it only keeps a wave from being opened.
+        """
         # Two rooms' commands may come here at once: an older state never follows a newer one.
         with self.locks.centre():
+            if self.guard is None:
+                self.gateway.ensure(self.routes(changed))
+                return
+            # Before the routes are read: what is shut meanwhile stays locked until the next look, and nothing is
+            # opened meanwhile, since whoever opens a seat holds this lock while they store it.
+            wanted = self.locked(changed)
+            try:
+                held = self.hold(self.guard, wanted)
+            except E5BError:
+                # Whoever opens a seat has locked it first and was told; the supervisor raises the alarm.
+                self.gateway.ensure(self.routes(changed, unlocked=wanted))
+                return
             self.gateway.ensure(self.routes(changed))
+            if held - {PROBE} != wanted:
+                # What stays locked is unlocked at the supervisor's next look.
+                with suppress(E5BError):
+                    self.guard.lock(wanted | held & {PROBE})
+
+    def hold(self, guard: Guard, wanted: frozenset[int]) -> frozenset[int]:
+        """Lock *wanted* besides what is locked; the seats that are locked then. The caller holds the centre's lock.
+        Raises EnvironmentFailed when the guard does not run or does not confirm it."""
+        state = guard.state()
+        if state is None:
+            raise EnvironmentFailed(
+                _("The guard does not run."), hint=_("`e5b guard apply` starts it; `e5b guard status` says more.")
+            )
+        if wanted - state.locked:
+            guard.lock(wanted | state.locked)
+        return wanted | state.locked
 
     def follow_clock(self) -> None:
         """Let the exam's clock show what the system's shows, unless a candidate's time or evidence depends on it."""

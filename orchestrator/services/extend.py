@@ -9,13 +9,15 @@ from orchestrator.errors import InputInvalid, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
+from orchestrator.services.guard import lock_before
 from orchestrator.services.reset import holder
 
 
 def extend(centre: Centre, seat: int, given: timedelta, reason: str) -> Place:
     """Give *given* to the candidate of *seat*; a seat that was shut opens again, and what it was shut is given back.
 
-    Raises InputInvalid, NotFound, Refused unless the wave is open.
+    Raises InputInvalid, NotFound, Refused unless the wave is open, EnvironmentFailed when the guard cannot lock a seat
+    that would open again.
     """
     if not timedelta(0) < given <= LONGEST:
         raise InputInvalid(_("Between 1 and 240 minutes can be given."))
@@ -24,11 +26,15 @@ def extend(centre: Centre, seat: int, given: timedelta, reason: str) -> Place:
     with centre.locks.room(holder(centre, seat)[0].room, f"seat extend {seat}"):
         wave, place = open_place(centre, seat)
         now = centre.clock.now()
+        was_shut = not place.working
         place = place.reopened(now).credited(Credit(CreditKind.EXTENSION, now, given=given, reason=reason))
-        centre.store.save(
-            Entry("seat.extended", wave.id, seat, {"seconds": given.total_seconds(), "reason": reason}),
-            waves=[wave.with_places(place)],
-        )
+        wave = wave.with_places(place)
+        with centre.locks.centre():
+            lock_before(centre, wave, [seat] if was_shut else [])
+            centre.store.save(
+                Entry("seat.extended", wave.id, seat, {"seconds": given.total_seconds(), "reason": reason}),
+                waves=[wave],
+            )
         centre.serve()
     return place
 

@@ -1,23 +1,28 @@
 """Open a wave: the gateway leads each candidate to their site, and their time begins."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from orchestrator.domain.exam import Wave
+from orchestrator.domain.exam import Environment, Wave
 from orchestrator.domain.lifecycle import Action
+from orchestrator.domain.locks import Override
 from orchestrator.domain.routes import RouteState
-from orchestrator.errors import NotFound, NotProved
+from orchestrator.errors import EnvironmentFailed, NotFound, NotProved
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import chosen
+from orchestrator.services.guard import exceptions, lock_before, was_green_today
 
 
-def open_wave(centre: Centre, wave_id: str, leave_out: Collection[int] = ()) -> Wave:
-    """Open every seat that takes part. Seats in *leave_out* stay closed for the whole wave.
+def open_wave(
+    centre: Centre, wave_id: str, leave_out: Collection[int] = (), *, without_guard: str | None = None
+) -> Wave:
+    """Open every seat that takes part. Seats in *leave_out* stay closed for the whole wave. *without_guard* is the
+    reason why the guard locks no seat of this wave.
 
     Raises Refused unless the wave is prepared, NotProved when a seat that is not left out is not proved or has
-    stopped since, NotFound for an unknown seat.
+    stopped since, NotFound for an unknown seat, EnvironmentFailed when the guard cannot lock the seats.
     """
     wave = centre.wave(wave_id)
     with centre.locks.room(wave.room, f"wave open {wave.id}"):
@@ -25,10 +30,15 @@ def open_wave(centre: Centre, wave_id: str, leave_out: Collection[int] = ()) -> 
         centre.follow_clock()
         reached = centre.check_allowed(wave, Action.OPEN)
         if wave.intent != Action.OPEN:
-            wave = _begin(centre, wave, leave_out)
+            wave = _begin(centre, wave, leave_out, without_guard)
         elif not _reached(centre, wave):
-            wave = _begin_again(centre, wave)
+            wave = _begin_again(centre, wave, without_guard)
         centre.serve()
+        if centre.guard is not None and not _reached(centre, wave):
+            raise EnvironmentFailed(
+                _("The guard has stopped answering: nothing was opened."),
+                hint=_("Run the same command again: the candidates' time begins then."),
+            )
         wave = replace(wave, state=reached, intent=None)
         centre.store.save(
             Entry("wave.opened", wave.id, data={"seats": sum(place.taking_part for place in wave.places)}), waves=[wave]
@@ -42,17 +52,39 @@ def _reached(centre: Centre, wave: Wave) -> bool:
     return any(place.seat in served for place in wave.places)
 
 
-def _begin_again(centre: Centre, wave: Wave) -> Wave:
+def _begin_again(centre: Centre, wave: Wave, without_guard: str | None) -> Wave:
     """No candidate has seen their site: their time begins now."""
     now = centre.clock.now()
     wave = replace(
         wave, places=tuple(replace(place, opened_at=now) if place.opened_at else place for place in wave.places)
     )
-    centre.store.save(Entry("wave.open", wave.id, data={"opened_at": now.isoformat()}), waves=[wave])
+    _save(centre, wave, {"opened_at": now.isoformat()}, [], without_guard)
     return wave
 
 
-def _begin(centre: Centre, wave: Wave, leave_out: Collection[int]) -> Wave:
+def _save(
+    centre: Centre,
+    wave: Wave,
+    data: dict[str, object],
+    environments: Sequence[Environment],
+    without_guard: str | None,
+) -> None:
+    """Store the opening, its seats being locked."""
+    with centre.locks.centre():
+        overrides: dict[int, Override | None] = {}
+        if centre.guard is not None:
+            data = {**data, "probed": was_green_today(centre)}
+            if without_guard is None:
+                lock_before(centre, wave, [place.seat for place in wave.places])
+            else:
+                overrides = exceptions(centre, wave, without_guard)
+                data["without_guard"] = without_guard
+        centre.store.save(
+            Entry("wave.open", wave.id, data=data), waves=[wave], environments=environments, overrides=overrides
+        )
+
+
+def _begin(centre: Centre, wave: Wave, leave_out: Collection[int], without_guard: str | None) -> Wave:
     """Check the gate, then store the opening before anything is opened."""
     for seat in leave_out:
         if wave.place(seat) is None:
@@ -85,9 +117,11 @@ def _begin(centre: Centre, wave: Wave, leave_out: Collection[int]) -> Wave:
         places=tuple(replace(place, opened_at=now if place.taking_part else None) for place in places),
     )
     environments = chosen(centre.active(), [place.seat for place in taking_part])
-    centre.store.save(
-        Entry("wave.open", wave.id, data={"left_out": sorted(leave_out), "opened_at": now.isoformat()}),
-        waves=[wave],
-        environments=[replace(item, touched=True, wave=wave.id) for item in environments],
+    _save(
+        centre,
+        wave,
+        {"left_out": sorted(leave_out), "opened_at": now.isoformat()},
+        [replace(item, touched=True, wave=wave.id) for item in environments],
+        without_guard,
     )
     return wave

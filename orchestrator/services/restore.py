@@ -5,6 +5,7 @@ from datetime import datetime
 
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Place, PointKind, RestorePoint, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS
+from orchestrator.domain.locks import Override
 from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import EnvironmentFailed, InputInvalid, NotFound, NotProved, Refused
 from orchestrator.i18n import _
@@ -19,6 +20,7 @@ from orchestrator.services.environments import (
     reference_fingerprint,
 )
 from orchestrator.services.extend import open_place
+from orchestrator.services.guard import lock_before
 from orchestrator.services.points import points_of, take_point
 from orchestrator.services.reset import dispose
 
@@ -60,7 +62,8 @@ def restore(centre: Centre, seat: int, to: str, *, technical: bool = False) -> R
 def move(centre: Centre, seat: int, to: int) -> Restored:
     """Move the candidate of *seat*, with their site as it is now, to the spare seat *to* of the same room.
 
-    Raises NotFound, Refused unless a candidate's time runs there and *to* is free.
+    Raises NotFound, Refused unless a candidate's time runs there and *to* is free, EnvironmentFailed when the guard
+    cannot lock the new seat.
     """
     with centre.locks.room(open_place(centre, seat)[0].room, f"seat move {seat}"):
         wave, place = open_place(centre, seat)
@@ -196,17 +199,23 @@ def _replace(
         for item in wave.places
     )
     wave = replace(wave, places=tuple(sorted(places, key=lambda item: item.seat)))
-    centre.store.save(
-        Entry(
-            "seat.moved" if moved else "seat.restored",
-            wave.id,
-            after.seat,
-            {"environment": new.name, **_record(point, target)},
-        ),
-        waves=[wave],
-        environments=[switched, *leaving],
-        points=[kept] if kept is not None else (),
-    )
+    try:
+        with centre.locks.centre():
+            centre.store.save(
+                Entry(
+                    "seat.moved" if moved else "seat.restored",
+                    wave.id,
+                    after.seat,
+                    {"environment": new.name, **_record(point, target)},
+                ),
+                waves=[wave],
+                environments=[switched, *leaving],
+                points=[kept] if kept is not None else (),
+                overrides=_lock_target(centre, wave, place.seat, after.seat) if moved else None,
+            )
+    except EnvironmentFailed:
+        _give_back(centre, wave.id, place.seat, target.seat, old, credit.kind)
+        raise
     centre.serve()
     after = after.settled(centre.clock.now(), credit.kind)
     centre.store.save(waves=[wave.with_places(after)])
@@ -245,6 +254,16 @@ def _put_aside(centre: Centre, wave: Wave, place: Place, old: Environment | None
     if old is None or centre.engine.life(old.name) is None:
         return None
     return take_point(centre, wave, place, old.name, PointKind.SCHEDULED, leave_frozen=True)
+
+
+def _lock_target(centre: Centre, wave: Wave, seat: int, target: int) -> dict[int, Override | None]:
+    """Lock the seat that a candidate is moved to, unless an exception was made for theirs: it goes with them. What is
+    to be stored of it. The caller holds the centre's lock."""
+    for item in centre.store.overrides():
+        if item.seat == seat and not item.locked and item.wave == wave.id:
+            return {seat: None, target: replace(item, seat=target)}
+    lock_before(centre, wave, [target])
+    return {}
 
 
 def _give_back(centre: Centre, wave_id: str, seat: int, target: int, old: Environment | None, kind: CreditKind) -> None:

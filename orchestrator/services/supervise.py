@@ -15,9 +15,11 @@ from orchestrator.errors import Busy, E5BError, NoSpace, NotFound
 from orchestrator.i18n import N_, _
 from orchestrator.ports import Entry, Life
 from orchestrator.services.alarms import clear_alarm, raise_alarm
-from orchestrator.services.centre import Centre
+from orchestrator.services.centre import PROBE, Centre
 from orchestrator.services.clock import Told, seal_closed, shut_due
 from orchestrator.services.environments import remove
+from orchestrator.services.guard import is_whole, turn_on
+from orchestrator.services.guard_log import Reader
 from orchestrator.services.points import due_points, prune_points, take_now
 from orchestrator.services.prepare import DISK_RESERVE
 from orchestrator.services.restore import LAST, REFERENCE, restore
@@ -82,6 +84,10 @@ class Supervisor:
     gateway_silent: int = 0
     preferred: set[str] = field(default_factory=set)
     standby_at: float = 0.0
+    refused: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refused = Reader(self.centre, self.tell)
 
     # At the start
 
@@ -257,6 +263,39 @@ class Supervisor:
         # The engine starts it again by itself; where it does not, we do.
         if self.gateway_silent >= 2:
             centre.serve()
+
+    # The guard
+
+    def look_at_guard(self) -> list[E5BError]:
+        """See that the guard runs and locks what is stored, and count what it refused. What could not be done."""
+        faults: list[E5BError] = []
+        for job in (self._keep_guard, self.refused.read):
+            with _collected(faults):
+                job()
+        return faults
+
+    def _keep_guard(self) -> None:
+        centre, guard = self.centre, self.centre.guard
+        if guard is None or self._is_put_off("guard"):
+            return
+        state = guard.state()
+        if state is not None and is_whole(state) and state.version == centre.store.policy_version():
+            if state.locked - {PROBE} != centre.locked():
+                # In the order that holds: what opens is locked first, what is locked is shut before it is unlocked.
+                centre.serve()
+            if clear_alarm(centre, AlarmKind.GUARD, None):
+                self.tell(_("guard"), _("it runs again"))
+            return
+        if state is None:
+            fault = _("it does not run")
+        elif is_whole(state):
+            fault = _("it serves another policy than the one that was applied")
+        else:
+            stopped = sorted(name for name, runs in state.engines.items() if not runs)
+            fault = _("stopped: {engines}").format(engines=", ".join(stopped))
+        self.alarm(AlarmKind.GUARD, None, None, _("the guard: {how}; what it locks stays locked").format(how=fault))
+        with self._tried_again_later("guard"), centre.locks.centre():
+            turn_on(centre)
 
     # The machine
 
@@ -502,13 +541,14 @@ def run(
         centre.locks.supervisor(),
         ThreadPoolExecutor(20, thread_name_prefix="look") as lookers,
         # Sealing takes its time, and what cannot be sealed is tried again: meanwhile other seats are looked after.
-        ThreadPoolExecutor(4, thread_name_prefix="background") as background,
+        ThreadPoolExecutor(5, thread_name_prefix="background") as background,
     ):
         attempt(supervisor.resume)
         # What, how often, and how soon again after a fault.
         jobs: dict[str, tuple[Callable[[], Sequence[E5BError] | None], float, float]] = {
             "look": (lambda: supervisor.look(lookers), LOOK, LOOK),
             "machine": (supervisor.look_at_machine, DISK_INTERVAL, DISK_INTERVAL),
+            "guard": (supervisor.look_at_guard, LOOK, LOOK),
             "work": (supervisor.work, INTERVAL, INTERVAL),
             "seal": (seal, INTERVAL, RETRY),
         }

@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,23 @@ from orchestrator.adapters.store import SqliteStore
 from orchestrator.domain import naming
 from orchestrator.domain.exam import Environment, EnvironmentRole, Site
 from orchestrator.domain.fingerprint import Fingerprint, content_digest
+from orchestrator.domain.guard import Category, Origin, Policy, Rule
 from orchestrator.domain.lifecycle import WaveState
 from orchestrator.domain.plan import Observed
 from orchestrator.domain.routes import Route, RouteState
 from orchestrator.errors import Busy, Conflict, EnvironmentFailed, EvidenceInvalid, NoSpace
-from orchestrator.ports import Aside, EngineFacts, ImageFacts, LayerFacts, Life, Noted, SealedArchive
+from orchestrator.ports import (
+    Aside,
+    Attempt,
+    EngineFacts,
+    GuardState,
+    ImageFacts,
+    LayerFacts,
+    Life,
+    Noted,
+    PolicyLists,
+    SealedArchive,
+)
 from orchestrator.services.centre import Centre
 from orchestrator.settings import Settings
 
@@ -104,7 +116,8 @@ class World:
     *wiped* are the containers that were removed, *lost* those of them whose work was in no evidence that held at
     that moment; *defective* are seats whose new environments are born
     with an altered file, *unready* those whose site never serves; *faults* maps (method, container's name) to the
-    error that it raises."""
+    error that it raises. *kernel* are the seats that the guard's rules lock, whether it runs (*guard*) or not;
+    *refused* is what it logs, *lists* what its policy is read from."""
 
     now: datetime = START
     images: dict[str, ImageFacts] = field(default_factory=dict)
@@ -112,6 +125,10 @@ class World:
     layers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     archives: dict[str, Archive] = field(default_factory=dict)
     gateway: list[Route] | None = None
+    guard: GuardState | None = None
+    kernel: frozenset[int] = frozenset()
+    refused: list[Attempt] = field(default_factory=list)
+    lists: list[Rule] = field(default_factory=lambda: [rule("drive.google.com")])
     jury: tuple[str, str | None] | None = None
     copies: dict[str, bytes | Archive] = field(default_factory=dict)
     network: bool = False
@@ -162,6 +179,10 @@ class World:
         return {route.seat: route.state.value for route in self.gateway or ()}
 
 
+def rule(name: str, *, blocked: bool = True) -> Rule:
+    return Rule(name, blocked, Category.DOCUMENTS if blocked else None, Origin.PROJECT, "documents.toml", 1)
+
+
 def image(reference: str, site: Site | None, *, contract: str | None = "1", id: str = IMAGE_ID) -> ImageFacts:
     return ImageFacts(id, reference, contract, site.value if site else None, 400 * 10**6)
 
@@ -181,7 +202,13 @@ def settings(folder: Path, rooms: Mapping[str, Sequence[int]] | None = None, **s
             "centre": {"id": "essai", "name": "Centre d'essai", "state": folder},
             "limits": {"parallel": 1},
             "rooms": [
-                {"name": name, "seats": [{"number": seat, "address": f"192.0.2.{seat}"} for seat in seats]}
+                {
+                    "name": name,
+                    "seats": [
+                        {"number": seat, "address": f"192.0.2.{seat}", "mac": f"02:00:00:00:00:{seat:02x}"}
+                        for seat in seats
+                    ],
+                }
                 for name, seats in rooms.items()
             ],
             **sections,
@@ -209,7 +236,13 @@ def new_centre(world: World, made_from: Settings, fuse: Fuse | None = None, stor
         host=WorldHost(world),
         clock=WorldClock(world),
         progress=Silence(),
+        policy_files=WorldLists(world),
+        guard=None if made_from.guard.mode == "off" else MemoryGuard(world, fuse),
     )
+
+
+GUARD = {"mode": "gateway", "interface": "lan0", "uplink": "wan0", "resolvers": ["192.0.2.253"]}
+"""The section that turns the guard on."""
 
 
 class FusedStore:
@@ -268,6 +301,9 @@ class WorldHost:
 
     def disk_free(self, path: Path) -> int:
         return self.world.disk_free
+
+    def interfaces(self) -> list[str]:
+        return ["lan0", "wan0"]
 
     def port_holder(self, address: str, port: int) -> str | None:
         return self.world.ports.get(port)
@@ -365,6 +401,58 @@ class MemoryGateway:
     def remove(self) -> None:
         self.fuse("gateway.remove")
         self.world.gateway = None
+
+
+@dataclass
+class WorldLists:
+    world: World
+
+    def read(self) -> PolicyLists:
+        if ("read", "lists") in self.world.faults:
+            raise self.world.faults["read", "lists"]
+        return PolicyLists(tuple(self.world.lists), only_allowed=False, notes=())
+
+
+@dataclass
+class MemoryGuard:
+    """*world.kernel* outlives it: what is locked stays so when it dies."""
+
+    world: World
+    fuse: Fuse
+
+    def _fault(self, method: str) -> None:
+        self.fuse(f"guard.{method}")
+        if (method, "guard") in self.world.faults:
+            raise self.world.faults[method, "guard"]
+
+    def ensure(self, policy: Policy, locked: Collection[int]) -> bool:
+        self._fault("ensure")
+        wanted = GuardState(policy.version, frozenset(locked), {"haproxy": True, "dnsmasq": True})
+        changed = self.world.guard != wanted
+        self.world.kernel, self.world.guard = wanted.locked, wanted
+        return changed
+
+    def lock(self, locked: Collection[int]) -> None:
+        self._fault("lock")
+        if self.world.guard is None:
+            raise EnvironmentFailed("The guard does not run.")
+        self.world.kernel = frozenset(locked)
+
+    def state(self) -> GuardState | None:
+        self._fault("state")
+        return None if self.world.guard is None else replace(self.world.guard, locked=self.world.kernel)
+
+    def attempts(self, mark: str = "") -> Iterator[Attempt]:
+        self._fault("attempts")
+        yield from self.world.refused[int(mark or 0) :]
+
+    def probe(self, script: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._fault("probe")
+        return {}
+
+    def remove(self) -> None:
+        self._fault("remove")
+        self.world.guard, self.world.kernel = None, frozenset()
 
 
 @dataclass
@@ -734,8 +822,18 @@ def violations(centre: Centre, world: World) -> list[str]:
     for container in world.containers.values():
         if container.ours and container.seat is not None and container.name not in known:
             found.append(f"{container.name} runs and is in no record")
+    found += [f"seat {seat} is open and not locked" for seat in open_and_not_locked(centre, world)]
     centre.store.verify_journal()
     return found
+
+
+def open_and_not_locked(centre: Centre, world: World) -> set[int]:
+    """Where a candidate can work while the network of their seat is open, unless somebody has excepted the seat."""
+    if centre.guard is None:
+        return set()
+    excepted = {item.seat for item in centre.store.overrides() if not item.locked}
+    opened = {route.seat for route in world.gateway or () if route.state is RouteState.OPEN}
+    return opened - world.kernel - excepted
 
 
 def no_space(missing: str = "1 MB") -> NoSpace:

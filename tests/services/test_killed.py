@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from orchestrator.services.centre import Centre
 from orchestrator.services.clock import tick
 from orchestrator.services.close import close
 from orchestrator.services.extend import extend
+from orchestrator.services.guard import apply, switch_off, switch_on
 from orchestrator.services.incident import close_incident, open_incident
 from orchestrator.services.open_wave import open_wave
 from orchestrator.services.points import take_points
@@ -33,7 +34,7 @@ from orchestrator.services.supervise import Supervisor
 from orchestrator.settings import Standbys
 from tests.services import fakes
 from tests.services.conftest import Lab
-from tests.services.fakes import Fuse, Killed, KilledAt
+from tests.services.fakes import GUARD, Fuse, Killed, KilledAt
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Command:
     """Whether the same command again is to lead to the same end."""
     then: Callable[[Lab], None] | None = None
     """What happens by itself afterwards."""
+    guarded: bool = False
+    """Whether the centre has a guard."""
 
 
 def other_image(lab: Lab) -> None:
@@ -134,6 +137,17 @@ def rebooted(lab: Lab) -> None:
     lab.at("open")
     lab.world.noted = Noted(lab.world.now, rebooted=True)
     lab.world.later(minutes=1)
+
+
+def guard_gone(lab: Lab) -> None:
+    """The guard was deleted; its rules are still there."""
+    lab.at("open").world.guard = None
+
+
+def keep_guard(centre: Centre, _wave: str) -> None:
+    supervisor = Supervisor(centre, quiet)
+    for _time in range(2):
+        assert supervisor.look_at_guard() == []
 
 
 def work(centre: Centre, _wave: str) -> None:
@@ -228,9 +242,38 @@ COMMANDS = [
 ]
 
 
+def after(then: Callable[[Lab], None] | None) -> Callable[[Lab], None]:
+    """Besides what comes *then*, the supervisor looks at the guard."""
+
+    def both(lab: Lab) -> None:
+        if then is not None:
+            then(lab)
+        keep_guard(lab.centre(), lab.wave_id)
+
+    return both
+
+
+GUARDED = [
+    replace(command, name=f"{command.name}, guarded", guarded=True, then=after(command.then))
+    for command in COMMANDS + RESTORES
+    if command.name in {"open", "close", "seat over", "clock at the end", "abandon", "move", "extend"}
+] + [
+    Command("guard on", lambda lab: lab.at("open"), lambda centre, _wave: switch_on(centre, [1, 3]), guarded=True),
+    Command(
+        "guard off",
+        lambda lab: (lab.at("open"), switch_on(lab.centre())),
+        lambda centre, _wave: switch_off(centre, [2], "wrong block"),
+        guarded=True,
+        otherwise=False,
+    ),
+    Command("guard apply", lambda lab: lab.at("open"), lambda centre, _wave: apply(centre), guarded=True),
+    Command("guard gone", guard_gone, keep_guard, guarded=True, otherwise=False),
+]
+
+
 LOOKS = re.compile(
     r"store\.(?!save).*|engine\.(observe|image|facts|ready|fingerprint|describe|sizes).*"
-    r"|engine\.(life|answers|layers).*|sealing\.verify.*|gateway\.serving|locks\.(room|supervised)"
+    r"|engine\.(life|answers|layers).*|sealing\.verify.*|gateway\.serving|locks\.(room|supervised)|guard\.state"
 )
 """Calls that change nothing."""
 
@@ -271,6 +314,7 @@ def picture(lab: Lab) -> dict[str, object]:
         "credits": [(place.seat, {item.kind for item in place.credits}, place.suspended) for place in wave.places],
         "containers are those on record": sorted(world.containers) == sorted(item.name for item in living),
         "routes": world.served(),
+        "locked": world.kernel,
         "routes are those of the record": world.gateway == centre.routes(),
         "evidence": {seat: max(contents, key=len) for seat, contents in works.items()},
         "locks": world.held,
@@ -290,16 +334,19 @@ def lives(command: Command, lab: Lab, folder: Path) -> Iterator[tuple[str, Lab]]
             life = lab.copy(folder / str(at))
             with pytest.raises(Killed):
                 command.run(life.centre(Fuse(at)), lab.wave_id)
+            assert fakes.open_and_not_locked(life.centre(), life.world) == set(), call
             yield f"killed at call {at} of {len(fuse.calls)}, {call}, after {before}", life
         before = call
 
 
-@pytest.mark.parametrize("command", COMMANDS + RESTORES, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", COMMANDS + RESTORES + GUARDED, ids=lambda command: command.name)
 def test_killed_at_any_call(command: Command, new_lab: Callable[..., Lab], tmp_path: Path) -> None:
     # What the supervisor makes in the background is a command of its own here.
     nothing_else: dict[str, Any] = {"restore_points": {"interval_minutes": 0}}
     if command.then is not None:
         nothing_else["standbys"] = {"most": 0}
+    if command.guarded:
+        nothing_else["guard"] = GUARD
     lab = new_lab(rooms={"salle-1": range(1, command.seats + 1)}, **nothing_else)
     if command.given is with_standbys:
         lab.settings = lab.settings.model_copy(update={"standbys": Standbys(most=3)})

@@ -132,9 +132,9 @@ def test_what_the_guard_refused_is_read_back_with_how_far_its_logs_were_read(sto
 def test_the_policy_in_place_is_read_back(store: SqliteStore) -> None:
     assert store.policy() is None
     rules = {
-        "drive.google.com": Rule("drive.google.com", True, Category.DOCUMENTS, Origin.PROJECT, "documents.toml:3"),
-        "google.com": Rule("google.com", False, None, Origin.PROJECT, "exceptions.toml:1"),
-        "xn--lve-6la.fr": Rule("xn--lve-6la.fr", True, Category.WEBMAIL, Origin.CENTRE, "élève.toml:1"),
+        "drive.google.com": Rule("drive.google.com", True, Category.DOCUMENTS, Origin.PROJECT, "documents.toml", 3),
+        "google.com": Rule("google.com", False, None, Origin.PROJECT, "exceptions.toml", 1),
+        "xn--lve-6la.fr": Rule("xn--lve-6la.fr", True, Category.WEBMAIL, Origin.CENTRE, "élève.toml"),
     }
     for policy in (Policy(rules, only_allowed=True, version="v1"), Policy({}, version="v2")):
         store.save(policy=policy)

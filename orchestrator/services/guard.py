@@ -1,0 +1,362 @@
+"""The guard: which seats it locks, by the waves and by hand, and the policy that it serves."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from orchestrator.domain.exam import Wave
+from orchestrator.domain.guard import Category, Policy, Rule
+from orchestrator.domain.lifecycle import WaveState
+from orchestrator.domain.locks import Override
+from orchestrator.errors import E5BError, EnvironmentFailed, NotFound, Refused
+from orchestrator.i18n import _
+from orchestrator.ports import Entry, Guard, GuardState
+from orchestrator.services.centre import Centre
+from orchestrator.services.guard_log import tried_in
+from orchestrator.services.guard_policy import read_policy
+
+
+def guard_of(centre: Centre) -> Guard:
+    """Raises Refused where the network is somebody else's."""
+    if centre.guard is None:
+        raise no_guard()
+    return centre.guard
+
+
+def no_guard() -> Refused:
+    return Refused(
+        _("This centre has no guard: its seats' network is somebody else's."),
+        hint=_("guard.mode in centre.toml turns it on."),
+    )
+
+
+def _read(centre: Centre) -> Policy:
+    """What the lists say now. Raises InputInvalid, SignatureInvalid."""
+    if centre.policy_files is None:
+        raise no_guard()
+    return read_policy(centre.policy_files, centre.settings)[0]
+
+
+def was_green_today(centre: Centre) -> bool:
+    """Whether the last probe of this day found what it should."""
+    last = centre.store.last("guard.probed")
+    today = centre.clock.now().astimezone().date()
+    return last is not None and last.at.astimezone().date() == today and last.data.get("green") is True
+
+
+# What is locked
+
+
+def turn_on(centre: Centre, changed: Wave | None = None) -> bool:
+    """The guard runs, and locks what has to be locked once *changed* is stored; nothing else is unlocked. True when it
+    had to be started or repaired. The caller holds the centre's lock.
+
+    Raises Refused, Conflict, EnvironmentFailed, EngineUnavailable; InputInvalid when there is no policy yet and the
+    lists cannot be read.
+    """
+    guard = guard_of(centre)
+    state = guard.state()
+    wanted = centre.locked(changed)
+    # What was put in place last, not what somebody has changed in a file since.
+    if state is not None and is_whole(state) and state.version == centre.store.policy_version():
+        centre.hold(guard, wanted)
+        return False
+    stored = centre.store.policy()
+    if stored is None:
+        _put_in_place(centre, guard, _read(centre), changed)
+        return True
+    _ensure(centre, guard, stored, wanted)
+    centre.store.save(Entry("guard.started", data={"policy": stored.version, "locked": sorted(wanted)}))
+    return True
+
+
+def _ensure(centre: Centre, guard: Guard, policy: Policy, wanted: frozenset[int]) -> None:
+    # A seat that was shut meanwhile is shut before it is unlocked.
+    centre.gateway.ensure(centre.routes(unlocked=wanted))
+    guard.ensure(policy, wanted)
+
+
+def is_whole(state: GuardState) -> bool:
+    """Whether each of its engines runs."""
+    return all(state.engines.values())
+
+
+def lock_before(centre: Centre, changed: Wave, seats: Collection[int]) -> None:
+    """Lock *seats*, which *changed* opens, before it is stored. The caller holds the centre's lock until it is stored.
+    Raises EnvironmentFailed when they cannot be locked: nothing may be opened then."""
+    if centre.guard is None or not centre.locked(changed) & set(seats):
+        return
+    try:
+        turn_on(centre, changed)
+    except E5BError as error:
+        raise EnvironmentFailed(
+            _("The guard cannot lock the seats, so nothing was opened: {how}").format(how=error.message),
+            hint=_(
+                "`e5b guard status` says more. To open all the same: `e5b wave open --without-guard REASON`; one seat: "
+                "`e5b guard off SEAT --reason REASON`."
+            ),
+            details=error.details,
+        ) from error
+
+
+# By hand
+
+
+@dataclass(frozen=True)
+class Switched:
+    """The *seats* that a command locked or unlocked; *excepted* are those of them where a candidate works, in spite of
+    their wave."""
+
+    seats: tuple[int, ...]
+    excepted: tuple[int, ...] = ()
+
+
+def switch_on(centre: Centre, seats: Collection[int] = ()) -> Switched:
+    """Lock *seats*, or all of the centre, until :func:`switch_off`. Where a candidate works, an exception is taken back
+    instead: their wave locks the seat.
+
+    Raises NotFound, Refused without a guard, EnvironmentFailed when the guard does not confirm it: it is stored all the
+    same, and the supervisor tries again.
+    """
+    guard_of(centre)
+    named = _named(centre, seats)
+    with centre.locks.centre():
+        working = _working(centre)
+        now = centre.clock.now()
+        centre.store.save(
+            Entry("guard.on", data={"seats": list(named)}),
+            overrides={seat: None if seat in working else Override(seat, True, now) for seat in named},
+        )
+        turn_on(centre)
+    return Switched(named)
+
+
+def switch_off(centre: Centre, seats: Collection[int] = (), reason: str = "") -> Switched:
+    """Unlock *seats*, or all of the centre. Where a candidate works, only with a *reason*, and only until their time is
+    over.
+
+    Raises NotFound, Refused without a guard or where a candidate works and no reason is given, EnvironmentFailed when
+    the guard does not confirm it.
+    """
+    guard = guard_of(centre)
+    named = _named(centre, seats)
+    with centre.locks.centre():
+        working = _working(centre)
+        excepted = tuple(seat for seat in named if seat in working)
+        if excepted and not reason.strip():
+            raise Refused(
+                _("Candidates work at these seats: they stay locked."),
+                hint=_("To unlock one all the same, give the reason: `e5b guard off SEAT --reason REASON`."),
+                details=[
+                    _("seat {seat:02d}: wave {wave}").format(seat=seat, wave=working[seat].id) for seat in excepted
+                ],
+            )
+        now = centre.clock.now()
+        centre.store.save(
+            Entry("guard.off", data={"seats": list(named), "reason": reason} if reason else {"seats": list(named)}),
+            *(Entry("guard.excepted", working[seat].id, seat, {"reason": reason}) for seat in excepted),
+            overrides={
+                seat: Override(seat, False, now, reason, working[seat].id) if seat in working else None
+                for seat in named
+            },
+        )
+        turn_on(centre)
+    # Seats that wait for nothing but this open now.
+    centre.serve()
+    state = guard.state()
+    if state is None or state.locked & set(named) - centre.locked():
+        raise EnvironmentFailed(
+            _("The guard does not confirm that the seats are unlocked."),
+            hint=_("`e5b guard status` says what is wrong; then run the command again."),
+        )
+    return Switched(named, excepted)
+
+
+def off_preview(centre: Centre, seats: Collection[int] = ()) -> Switched:
+    """What :func:`switch_off` would unlock, and the seats of it for which it needs a reason; nothing is done."""
+    guard_of(centre)
+    named = _named(centre, seats)
+    working = _working(centre)
+    return Switched(named, tuple(seat for seat in named if seat in working))
+
+
+def exceptions(centre: Centre, wave: Wave, reason: str) -> dict[int, Override | None]:
+    """What is to be stored so that no seat of *wave* is locked in it."""
+    now = centre.clock.now()
+    return {place.seat: Override(place.seat, False, now, reason, wave.id) for place in wave.places if place.taking_part}
+
+
+def _working(centre: Centre) -> dict[int, Wave]:
+    """The wave of each seat where a candidate works, or is let in now."""
+    return {
+        place.seat: wave
+        for wave in centre.store.waves()
+        if wave.state in {WaveState.PREPARED, WaveState.OPEN}
+        for place in wave.places
+        if place.working
+    }
+
+
+def _named(centre: Centre, seats: Collection[int]) -> tuple[int, ...]:
+    known = centre.settings.seats
+    for seat in seats:
+        if seat not in known:
+            raise NotFound(_("There is no seat {seat} in centre.toml.").format(seat=seat))
+    return tuple(sorted(set(seats) or known))
+
+
+# The policy
+
+
+@dataclass(frozen=True)
+class PolicyChange:
+    """What putting the lists in place changes: names that are *added* or *removed*, and those whose rule is another.
+    *started* says that the guard did not run."""
+
+    version: str
+    names: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    only_allowed: bool
+    started: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.added or self.removed or self.changed)
+
+
+def apply_preview(centre: Centre) -> PolicyChange:
+    """What :func:`apply` would change. Raises InputInvalid when the lists cannot be used."""
+    guard_of(centre)
+    return _change(centre.store.policy(), _read(centre))
+
+
+def apply(centre: Centre) -> PolicyChange:
+    """Read the lists anew and put them in place; start the guard if it does not run. No connection that stays allowed
+    is lost.
+
+    Raises InputInvalid when the lists cannot be used, Refused when an engine's own checker refuses them, Conflict,
+    EnvironmentFailed: the former policy stays.
+    """
+    guard = guard_of(centre)
+    policy = _read(centre)
+    with centre.locks.centre():
+        running = guard.state() is not None
+        return replace(_put_in_place(centre, guard, policy), started=not running)
+
+
+def _put_in_place(centre: Centre, guard: Guard, policy: Policy, changed: Wave | None = None) -> PolicyChange:
+    """The caller holds the centre's lock."""
+    change = _change(centre.store.policy(), policy)
+    _ensure(centre, guard, policy, centre.locked(changed))
+    # Only now: what the checkers refuse is not what is desired. Killed before this, the supervisor brings the former
+    # one back, and the command is run again.
+    centre.store.save(
+        Entry(
+            "guard.applied",
+            data={
+                "policy": policy.version,
+                "names": len(policy.rules),
+                "added": len(change.added),
+                "removed": len(change.removed),
+                "changed": len(change.changed),
+                "only_allowed": policy.only_allowed,
+            },
+        ),
+        policy=policy,
+    )
+    return change
+
+
+def _change(former: Policy | None, policy: Policy) -> PolicyChange:
+    old = former.rules if former else {}
+    new = policy.rules
+    return PolicyChange(
+        version=policy.version,
+        names=len(new),
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(name for name in new.keys() & old.keys() if _verdict(new[name]) != _verdict(old[name]))),
+        only_allowed=policy.only_allowed,
+    )
+
+
+def _verdict(rule: Rule) -> tuple[bool, Category | None]:
+    return rule.blocked, rule.category
+
+
+# What is shown
+
+
+class Why(StrEnum):
+    """Why a seat is locked, or not locked although a candidate works there."""
+
+    WAVE = "wave"
+    HAND = "hand"
+    EXCEPTED = "excepted"
+
+
+@dataclass(frozen=True)
+class SeatGuard:
+    """*desired* is what is stored, *locked* what the running guard does (None when it does not run). *reason* is that
+    of an exception; *tried* counts what was refused in *wave*."""
+
+    seat: int
+    desired: bool
+    locked: bool | None
+    why: Why | None
+    wave: str | None
+    reason: str
+    tried: int
+
+
+@dataclass(frozen=True)
+class GuardStatus:
+    """*policy* is the version that was put in place last, of *names* rules; None before the first time. *state* is None
+    when the guard does not run. *probed* says whether a probe was green today."""
+
+    mode: str
+    state: GuardState | None
+    policy: str | None
+    applied_at: datetime | None
+    names: int | None
+    seats: tuple[SeatGuard, ...]
+    probed: bool
+
+
+def guard_status(centre: Centre) -> GuardStatus:
+    """Raises Refused without a guard."""
+    state = guard_of(centre).state()
+    applied = centre.store.last("guard.applied")
+    desired = centre.locked()
+    overrides = {item.seat: item for item in centre.store.overrides()}
+    working = _working(centre)
+    counts = tried_in(centre, {wave.id for wave in working.values()})
+    seats = []
+    for seat in sorted(centre.settings.seats):
+        wave, override = working.get(seat), overrides.get(seat)
+        excepted = wave is not None and override is not None and not override.locked and override.wave == wave.id
+        by_hand = override is not None and override.locked
+        why = Why.EXCEPTED if excepted else Why.HAND if by_hand else Why.WAVE if wave is not None else None
+        seats.append(
+            SeatGuard(
+                seat=seat,
+                desired=seat in desired,
+                locked=None if state is None else seat in state.locked,
+                why=why,
+                wave=wave.id if wave else None,
+                reason=override.reason if override is not None and excepted else "",
+                tried=counts.get((wave.id, seat), 0) if wave else 0,
+            )
+        )
+    return GuardStatus(
+        mode=centre.settings.guard.mode,
+        state=state,
+        policy=centre.store.policy_version(),
+        applied_at=applied.at if applied else None,
+        names=applied.data["names"] if applied else None,
+        seats=tuple(seats),
+        probed=was_green_today(centre),
+    )
