@@ -86,7 +86,7 @@ class BankFault(StrEnum):
 
 @dataclass(frozen=True)
 class BankFinding:
-    """*where* is a file, a subject or a half-day; *what* says more."""
+    """*where* is a file, a subject or a half-day; *what* says more (of UNREADABLE: a sentence)."""
 
     fault: BankFault
     where: str

@@ -19,8 +19,8 @@ class ReadBank:
 
 
 def read_bank(banks: SealedBanks, signatures: Signatures, path: Path, public_key: str) -> ReadBank:
-    """Raises SignatureInvalid with its own sentence for each thing that does not hold, InputInvalid when the file cannot
-    be read."""
+    """Raises SignatureInvalid with its own sentence for each thing that does not hold, InputInvalid when the file
+    cannot be read."""
     comment = signatures.verify(path, public_key)
     return ReadBank(banks.read(path), comment)
 
