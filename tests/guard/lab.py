@@ -7,10 +7,12 @@ was started without any network: that is where the guard is put in.
 The internet's addresses are of 198.18.0.0/15 (RFC 2544), which dnsmasq does not take for private ones.
 """
 
+import base64
 import contextlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -29,25 +31,40 @@ SEATS, UPLINK = "seats", "uplink"
 HOST, HOST_UPLINK, HOST_V6 = "10.77.0.1", "198.18.255.2", "2a0e:e5b:77::1"
 ROUTER, ROUTER_V6 = "198.18.255.1", "2a0e:e5b:18::1"
 RESOLVER, OTHER_RESOLVER, DOH = "198.18.0.2", "198.18.0.53", "198.18.0.54"
-SHARED, ENCYCLO, DRIVE, DRIVE_V6 = "198.18.1.10", "198.18.1.20", "198.18.1.30", "2a0e:e5b:18::30"
+SHARED, ENCYCLO, ECH = "198.18.1.10", "198.18.1.20", "198.18.1.25"
+SHARED_V6 = "2a0e:e5b:18::10"
+DRIVE, DRIVE_V6 = "198.18.1.30", "2a0e:e5b:18::30"
 ROTATING = tuple(f"198.18.1.{last}" for last in range(41, 49))
 OWN, OWN_V6, SSH = "198.18.2.99", "2a0e:e5b:18::99", "198.18.2.22"
 NEIGHBOUR_PORT = 5000
 
-ECH = "AEX+DQBBzwAgACBx0SSFhnJrqAaW4e2Yj2ZDiFqjZdH/5I2Lb5lIYbTzYwAEAAEAAQASY2xvdWRmbGFyZS1lY2guY29tAAA="
-"""Some server's list of keys for an encrypted ClientHello; the form is right."""
+ECH_OUTER = "front.test"
+"""What is in the clear of a ClientHello whose true name is encrypted."""
+
+
+def _ech() -> str:
+    """Keys for an encrypted ClientHello, as an HTTPS record carries them (RFC 9849, 4): any 32 bytes are a key."""
+    name = ECH_OUTER.encode()
+    content = bytes.fromhex("0000200020") + bytes(31) + b"\x09" + bytes.fromhex("00040001000100")
+    content += struct.pack("!B", len(name)) + name + bytes(2)
+    config = struct.pack("!HH", 0xFE0D, len(content)) + content
+    return base64.b64encode(struct.pack("!H", len(config)) + config).decode()
+
 
 ZONE: Mapping[str, list[str]] = {
     "search.test A": [SHARED],
     "www.search.test A": [SHARED],
-    "search.test AAAA": [OWN_V6],
-    "search.test HTTPS": [f'1 . alpn="h2,http/1.1" ech="{ECH}"'],
+    "search.test AAAA": [SHARED_V6],
+    "ech.test A": [ECH],
+    "ech.test HTTPS": [f'1 . alpn="h2,http/1.1" ech="{_ech()}"'],
     "encyclo.test A": [ENCYCLO],
     "rotating.test A": list(ROTATING),
     "drive.test A": [DRIVE],
     "drive.test AAAA": [DRIVE_V6],
     "*.drive.test A": [DRIVE],
     "shared.drive.test A": [SHARED],
+    "docs.search.test A": [SHARED],
+    "docs.search.test AAAA": [SHARED_V6],
     "drive.search.test A": [DRIVE],
     "alias.test CNAME": ["drive.test."],
     "doh.test A": [DOH],
@@ -64,6 +81,7 @@ ZONE: Mapping[str, list[str]] = {
 TLS_SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     SHARED: ("shared", ("search.test", "*.search.test", "shared.drive.test")),
     ENCYCLO: ("encyclo", ("encyclo.test", "*.many.test")),
+    ECH: ("ech", ("ech.test", ECH_OUTER)),
     DRIVE: ("drive", ("drive.test", "*.drive.test", "drive.search.test")),
     DOH: ("doh", ("doh.test",)),
     OTHER_RESOLVER: ("resolver", ("resolver.test",)),
@@ -72,7 +90,7 @@ TLS_SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """By address: what the server's certificate names as its organisation, ``lab-<name>``, and its host names."""
 
-V6 = {OWN: OWN_V6, DRIVE: DRIVE_V6}
+V6 = {SHARED: SHARED_V6, OWN: OWN_V6, DRIVE: DRIVE_V6}
 
 TCP_PORTS, UDP_PORTS = (22, 1194, 3128, 8080, 8443), (500, 1194, 3478, 4500, 51820)
 HOST_PORTS, SITE_PORTS = (22, 2375, 8099), (8001, 8002)
@@ -229,14 +247,25 @@ class Lab:
     # What the open control is: the exam host as a plain router
 
     def open(self) -> None:
-        """Without any guard: the exam host forwards whatever comes, and has a proxy that refuses nothing."""
+        """Without any guard: the exam host forwards whatever comes, and its name server and proxy refuse nothing."""
         self.exam.run(
             *("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"),
             "net.ipv4.icmp_ratelimit=0",
         )
         pac = f"FindProxyForURL {HOST}:{PROXY.port}"
-        proxy: Config = {"proxy": [(PROXY.address, PROXY.port)], "resolver": RESOLVER}
-        self._servers(self.exam, "proxy", {**proxy, "http": [(PAC.address, PAC.port)], "page": pac})
+        self._servers(
+            self.exam,
+            "open",
+            {
+                "proxy": [(PROXY.address, PROXY.port)],
+                "resolver": RESOLVER,
+                "http": [(PAC.address, PAC.port)],
+                "page": pac,
+                "dns": [(HOST, 53)],
+                "zone": ZONE,
+                "rotate": ["rotating.test"],
+            },
+        )
 
     # Its servers
 
@@ -252,7 +281,7 @@ class Lab:
                     *((OWN, port, f"LAB {port}\r\n") for port in TCP_PORTS),
                 ],
                 "udp": [(OWN, port) for port in UDP_PORTS],
-                "quic": [(address, 443) for address in (SHARED, DRIVE, OWN)],
+                "quic": [(address, 443) for address in (SHARED, DRIVE, OWN, *V6.values())],
                 "dns": [(RESOLVER, 53), (OTHER_RESOLVER, 53), (OTHER_RESOLVER, 5353), ("127.0.0.1", 53)],
                 "zone": ZONE,
                 "rotate": ["rotating.test"],
@@ -260,7 +289,8 @@ class Lab:
         )
         config = self.folder / "internet.cfg"
         config.write_text(_front(self.folder), encoding="utf-8")
-        front = self.internet.start("haproxy", "-db", "-q", "-f", config, stdout=subprocess.DEVNULL)
+        with (self.folder / "names.log").open("w") as log:
+            front = self.internet.start("haproxy", "-db", "-f", config, stdout=log, stderr=log)
         self._stack.callback(_end, front)
         self._servers(
             self.exam,
@@ -306,6 +336,10 @@ class Lab:
             )
             (self.folder / f"{server}.pem").write_text(certificate.read_text() + own.read_text())
 
+    def names(self) -> list[list[str]]:
+        """Each TLS connection and request that reached the web servers: server name, server, from where."""
+        return [line.split(" ") for line in (self.folder / "names.log").read_text().splitlines()]
+
     def until(self, condition: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + 10
         while not condition():
@@ -323,15 +357,26 @@ def _openssl(*arguments: str | Path) -> None:
 
 def _front(folder: Path) -> str:
     """The configuration of what ends TLS in front of the web servers, HTTP/2 included."""
-    lines = ["global", "  maxconn 4000", "  nbthread 1", "  tune.ssl.default-dh-param 2048", "defaults"]
+    lines = [
+        "global",
+        "  log stdout format raw local0",
+        "  maxconn 4000",
+        "  nbthread 1",
+        "  tune.ssl.default-dh-param 2048",
+        "defaults",
+    ]
     lines += ["  timeout connect 5s", "  timeout client 60s", "  timeout server 60s"]
-    lines += ["frontend https", "  mode http"]
+    lines += ["frontend https", "  mode http", "  log global"]
+    lines += [f'  {kind} "%[ssl_fc_sni] %[dst] %ci"' for kind in ("log-format", "error-log-format")]
     for server in TLS_SERVERS:
         certificate = f"ssl crt {folder / server}.pem alpn h2,http/1.1"
         lines += [f"  bind {server}:443 {certificate}"]
         if server in V6:
             lines += [f"  bind [{V6[server]}]:443 {certificate}"]
-    lines += ["  http-request set-header X-Lab-Server %[dst]", "  http-request set-header X-Lab-Peer %[src]"]
+    lines += [
+        "  http-request set-header X-Lab-Server %[dst]",
+        "  http-request set-header X-Lab-Peer %[src]:%[src_port]",
+    ]
     lines += ["  default_backend pages"]
     lines += ["frontend dot", "  mode tcp"]
     lines += [f"  bind {OTHER_RESOLVER}:853 ssl crt {folder / OTHER_RESOLVER}.pem", "  default_backend names"]
@@ -385,7 +430,7 @@ TARGETS = Targets(
     doh=Service("doh.test"),
     doh_address=OTHER_RESOLVER,
     records={
-        "HTTPS": "search.test",
+        "HTTPS": "ech.test",
         "AAAA": "search.test",
         "TXT": "a1b2.tunnel.test",
         "NULL": "c3d4.tunnel.test",
@@ -413,6 +458,7 @@ def policy(*more: Rule, only_allowed: bool = False, version: str = "lab") -> Pol
     rules = [
         _rule("drive.test", Category.DOCUMENTS),
         _rule("drive.search.test", Category.DOCUMENTS),
+        _rule("docs.search.test", Category.DOCUMENTS),
         _rule("doh.test", Category.DOH),
         _rule("use-application-dns.net", Category.DOH),
         _rule("search.test", None),

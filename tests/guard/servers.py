@@ -148,7 +148,8 @@ class Servers:
                 drops = int(url.path.removeprefix("/drip/")) if url.path.startswith("/drip/") else 0
                 writer.write(
                     f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {drops + len(content)}\r\n"
-                    f"X-Lab-Server: {server}\r\nX-Lab-Host: {host}\r\nAccess-Control-Allow-Origin: *\r\n"
+                    f"X-Lab-Server: {server}\r\nX-Lab-Host: {host}\r\nX-Lab-Peer: {headers.get('x-lab-peer', '')}\r\n"
+                    "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n"
                     "Cache-Control: no-store\r\n\r\n".encode()
                 )
                 for _drop in range(drops):

@@ -1,0 +1,125 @@
+"""A candidate's own tool behind the guard: a real browser at a seat, with what browsers do on their own account."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Error, Page, Playwright, sync_playwright
+
+from tests.guard import lab
+from tests.guard.conftest import Guarded
+from tests.guard.lab import Lab
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *(
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable",
+    ),
+)
+NO_QUIC = ("--disable-quic",)
+QUIC = ("--enable-quic", "--origin-to-force-quic-on=drive.test:443,search.test:443")
+
+FETCH = "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).then(() => true, () => false)"
+"""As a page's own picture or script is fetched: on a connection that is there already, if there is one."""
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as made:
+        yield made
+
+
+@contextmanager
+def browser_at(
+    playwright: Playwright, made: Lab, seat: int, folder: Path, flags: tuple[str, ...] = NO_QUIC
+) -> Iterator[Page]:
+    """A browser that trusts the lab's authority, as every browser trusts the real ones."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = found or playwright.chromium.executable_path
+    store = folder / "home" / ".pki" / "nssdb"
+    if not store.exists():
+        store.mkdir(parents=True)
+        subprocess.run(["certutil", "-d", f"sql:{store}", "-N", "--empty-password"], check=True)
+        authority = ("-n", "lab", "-t", "C,,", "-i", made.folder / "ca.pem")
+        subprocess.run(["certutil", "-d", f"sql:{store}", "-A", *authority], check=True)
+    start = folder / f"chromium-{seat}"
+    start.write_text(f'#!/bin/sh\nexec {" ".join(made.seats[seat].enter)} "{program}" "$@"\n')
+    start.chmod(0o755)
+    env: dict[str, str | float | bool] = {**os.environ, "HOME": str(folder / "home")}
+    opened = playwright.chromium.launch(executable_path=start, args=[*FLAGS, *flags], env=env)
+    try:
+        yield opened.new_page()
+    finally:
+        opened.close()
+
+
+def reaches_beside(page: Page) -> bool:
+    """Whether a page of an allowed site reaches a platform that its server serves as well."""
+    page.goto("https://search.test/")
+    assert page.evaluate(FETCH, "https://search.test/again") is True
+    return bool(page.evaluate(FETCH, "https://docs.search.test/beside"))
+
+
+def peers(made: Lab, path: str) -> set[str]:
+    """The connections on which *path* was asked for."""
+    return {note["peer"] for note in made.noted() if note.get("path") == path}
+
+
+def fails(page: Page, url: str) -> str:
+    with pytest.raises(Error) as caught:
+        page.goto(url)
+    return caught.value.message
+
+
+def test_without_a_guard_the_browser_reaches_what_the_guard_must_close(
+    control: Lab, playwright: Playwright, tmp_path: Path
+) -> None:
+    """It even asks for a platform on the connection that it has to an allowed site, and hides a name when it can."""
+    with browser_at(playwright, control, 1, tmp_path) as page:
+        assert reaches_beside(page)
+        assert peers(control, "/again") & peers(control, "/beside")
+        page.goto("https://drive.test/")
+        assert page.inner_text("h1") == "drive.test"
+        page.goto("https://ech.test/")
+        assert lab.ECH_OUTER in {name for name, _server, _from in control.names()}
+    with browser_at(playwright, control, 1, tmp_path, QUIC) as page:
+        fails(page, "https://drive.test/")
+        assert any(note.get("udp", "").endswith(":443") for note in control.noted())
+
+
+def test_the_guard_in_front_of_a_browser(routed: Guarded, playwright: Playwright, tmp_path: Path) -> None:
+    routed.lock(1)
+    made = routed.lab
+    with browser_at(playwright, made, 1, tmp_path) as page:
+        assert not reaches_beside(page) and not peers(made, "/beside")
+        assert page.goto("http://search.test/") is not None and page.inner_text("h1") == "search.test"
+        assert "ERR_CONNECTION" in fails(page, "https://drive.test/")
+        page.goto("https://ech.test/")
+        assert page.inner_text("h1") == "ech.test"
+        seen = {name for name, _server, _from in made.names()}
+        assert "ech.test" in seen and lab.ECH_OUTER not in seen
+
+        # Where the protocol allows it, the candidate is told why.
+        response = page.goto("http://drive.test/")
+        assert response is not None and response.status == 403
+        text = page.inner_text("body")
+        assert "drive.test" in text and "épreuve" in text.lower()
+
+        page.goto(f"http://{lab.HOST}:{lab.SITE_PORTS[0]}/")
+        assert page.inner_text("h1") == f"{lab.HOST}:{lab.SITE_PORTS[0]}"
+
+
+def test_a_browser_that_insists_on_quic_gets_no_datagram_out(
+    routed: Guarded, playwright: Playwright, tmp_path: Path
+) -> None:
+    """It falls back to TCP for an allowed site; a platform stays closed."""
+    routed.lock(1)
+    with browser_at(playwright, routed.lab, 1, tmp_path, QUIC) as page:
+        fails(page, "https://drive.test/")
+    assert not any("udp" in note for note in routed.lab.noted())
