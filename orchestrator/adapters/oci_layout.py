@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -123,20 +123,7 @@ class Draft:
 
     def oci_manifest(self, image: PackedImage) -> str:
         """Add the OCI manifest of an image whose blobs are all here; its digest."""
-        blobs = self.blobs
-        return self.add(
-            _json(
-                {
-                    "schemaVersion": 2,
-                    "mediaType": OCI_MANIFEST,
-                    "config": {"mediaType": OCI_CONFIG, "digest": image.id, "size": blobs[image.id]},
-                    "layers": [
-                        {"mediaType": OCI_LAYER, "digest": layer.blob, "size": blobs[str(layer.blob)]}
-                        for layer in image.layers
-                    ],
-                }
-            )
-        )
+        return self.add(_oci_manifest(image, self.blobs))
 
     def write(self, manifest: ContextManifest) -> None:
         partial = self._path.with_name(self._path.name + ".partial")
@@ -145,8 +132,8 @@ class Draft:
                 with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
                     _put(tar, MANIFEST, manifest.dump())
                     if manifest.base is None:
-                        _put(tar, LAYOUT, _json({"imageLayoutVersion": "1.0.0"}))
-                        _put(tar, INDEX, _json(_index(manifest)))
+                        _put(tar, LAYOUT, _LAYOUT)
+                        _put(tar, INDEX, _index(manifest))
                     for digest in sorted(manifest.blobs):
                         with self._blobs[digest].open("rb") as blob:
                             _put(tar, BLOBS + digest.removeprefix("sha256:"), blob, manifest.blobs[digest])
@@ -157,8 +144,23 @@ class Draft:
             partial.unlink(missing_ok=True)
 
 
-def _index(manifest: ContextManifest) -> dict[str, Any]:
-    return {
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+def _oci_manifest(image: PackedImage, blobs: Mapping[str, int]) -> bytes:
+    layers = [str(layer.blob) for layer in image.layers]
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {"mediaType": OCI_CONFIG, "digest": image.id, "size": blobs[image.id]},
+            "layers": [{"mediaType": OCI_LAYER, "digest": layer, "size": blobs[layer]} for layer in layers],
+        }
+    )
+
+
+def _index(manifest: ContextManifest) -> bytes:
+    content = {
         "schemaVersion": 2,
         "manifests": [
             {
@@ -170,6 +172,7 @@ def _index(manifest: ContextManifest) -> dict[str, Any]:
             for image in manifest.images
         ],
     }
+    return _json(content)
 
 
 def _json(content: Any) -> bytes:
@@ -258,19 +261,22 @@ class OpenPackage:
 
     def _check_layout(self) -> None:
         """What standard tools see is what is loaded here."""
-        if json.loads(self._read(INDEX)) != json.loads(_json(_index(self.manifest))):
-            raise self._broken(INDEX)
+        for name, content in ((LAYOUT, _LAYOUT), (INDEX, _index(self.manifest))):
+            if self._read(name) != content:
+                raise self._broken(name)
         for image in self.manifest.images:
-            seen = json.loads(self.blob(str(image.manifest)))
-            blobs = [image.id, *(layer.blob for layer in image.layers)]
-            if [seen["config"]["digest"], *(layer["digest"] for layer in seen["layers"])] != blobs:
+            if self.blob(str(image.manifest)) != _oci_manifest(image, self.manifest.blobs):
                 raise self._broken(image.name)
 
     def _check_image(self, image: PackedImage) -> None:
         """An image unchanged since the base of a delta has its configuration there."""
         if image.id not in self.manifest.blobs:
             return
-        if tuple(json.loads(self.blob(image.id))["rootfs"]["diff_ids"]) != image.chain:
+        try:
+            chain = tuple(json.loads(self.blob(image.id))["rootfs"]["diff_ids"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._broken(image.name) from error
+        if chain != image.chain:
             raise self._broken(image.name)
 
     def has(self, digest: str | None) -> bool:
