@@ -13,7 +13,7 @@ from orchestrator import wiring
 from orchestrator.cli.output import NoProgress, RichProgress
 from orchestrator.errors import Refused
 from orchestrator.i18n import _
-from orchestrator.ports import Progress, Store
+from orchestrator.ports import PolicyFiles, Progress, Store
 from orchestrator.services.centre import Centre
 from orchestrator.settings import Settings, load
 
@@ -43,6 +43,10 @@ class Context:
     def store(self) -> Store:
         return wiring.store(self.settings)
 
+    @cached_property
+    def policy_files(self) -> PolicyFiles:
+        return wiring.policy_files(self.settings)
+
     def wave_id(self, given: str | None) -> str:
         """The wave that a command is about: the one that was named, or the one in progress."""
         return given if given is not None else self.centre.current_wave().id
@@ -58,6 +62,17 @@ class Context:
         answer = click.prompt(f"{question} [{yes}/{no}]", default=no, show_default=False, err=True)
         if answer.strip().lower() not in {yes, yes[0]}:
             raise refusal
+
+    def confirm_typed(self, sentence: str, given: str | None, question: str) -> None:
+        """Let a person type *sentence* out, which *question* names as ``{sentence}``, before a rule is gone round.
+        Raises Refused when they type something else, or when nobody can be asked."""
+        if given is None and not self.as_json and sys.stdin.isatty():
+            given = click.prompt(question.format(sentence=sentence), err=True)
+        if given != sentence:
+            raise Refused(
+                _("The confirmation does not match: nothing was done."),
+                hint=_("Type exactly: {sentence}").format(sentence=sentence),
+            )
 
 
 pass_context = click.make_pass_decorator(Context)
@@ -85,6 +100,12 @@ def wave_argument(command: F) -> F:
 
 def dry_run_option(command: F) -> F:
     return click.option("--dry-run", is_flag=True, help=_("Say what would be done, and do nothing."))(command)
+
+
+def confirm_option(command: F) -> F:
+    return click.option(
+        "--confirm", metavar="TEXT", help=_("The sentence that has to be typed, when nobody can be asked.")
+    )(command)
 
 
 def yes_option(command: F) -> F:

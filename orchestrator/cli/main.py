@@ -30,6 +30,7 @@ ELSEWHERE = {
     "standby": "watching:standby",
     "alarm": "watching:alarm",
     "evidence": "evidence:group",
+    "guard": "guard:group",
     "journal": "journal:group",
     "serve": "serve:command",
     "setup": "setup:setup",
@@ -105,6 +106,17 @@ def e5b(context: click.Context, path: Path) -> None:
     metavar="KEY",
     help=_("The pilot academy's public key, or its file minisign.pub: what it has not signed is refused."),
 )
+@click.option(
+    "--guard",
+    type=click.Choice(["off", "gateway", "proxy"]),
+    default="off",
+    show_default=True,
+    help=_("How this machine closes what the seats may not reach; see docs/fr/filtrage.md."),
+)
+@click.option("--interface", default="", help=_("Guard: network interface on the seats' side."))
+@click.option("--uplink", default="", help=_("Guard: network interface towards the Internet."))
+@click.option("--resolver", "resolvers", multiple=True, help=_("Guard: a name server to ask; may be repeated."))
+@click.option("--mac", "macs", multiple=True, metavar="SEAT=MAC", help=_("A seat's hardware address; may be repeated."))
 @json_option
 @pass_context
 def init_command(
@@ -122,7 +134,18 @@ def init_command(
     subnet: str,
     state: Path,
     public_key: str,
+    guard: str,
+    interface: str,
+    uplink: str,
+    resolvers: tuple[str, ...],
+    macs: tuple[str, ...],
 ) -> None:
+    by_seat: dict[int, str] = {}
+    for given in macs:
+        seat, _sign, mac = given.partition("=")
+        if not seat.isdecimal():
+            raise InputInvalid(_("{text} is not of the form SEAT=MAC.").format(text=given))
+        by_seat[int(seat)] = mac
     init(
         context.path,
         centre=centre,
@@ -134,6 +157,8 @@ def init_command(
         network={"subnet": subnet},
         state=state,
         public_key=public_key,
+        guard={"mode": guard, "interface": interface, "uplink": uplink, "resolvers": resolvers},
+        macs=by_seat,
     )
 
     def text() -> None:

@@ -1,6 +1,5 @@
 """``e5b wave``: the life of a wave."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -10,15 +9,24 @@ import click
 from rich.filesize import decimal
 from rich.text import Text
 
-from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context, wave_argument, yes_option
-from orchestrator.cli.output import clock_time, out, show, show_alarms, table
+from orchestrator.cli.context import (
+    Context,
+    confirm_option,
+    dry_run_option,
+    json_option,
+    pass_context,
+    wave_argument,
+    yes_option,
+)
+from orchestrator.cli.output import clock_time, err, out, show, show_alarms, table
 from orchestrator.domain.exam import PROVED, Site, Wave
 from orchestrator.domain.lifecycle import Action
-from orchestrator.errors import EvidenceInvalid, InputInvalid, NotProved, Refused
+from orchestrator.errors import EvidenceInvalid, InputInvalid, NotProved
 from orchestrator.i18n import _, ngettext
 from orchestrator.services.abandon import abandon, abandon_preview
 from orchestrator.services.centre import next_step
 from orchestrator.services.close import close
+from orchestrator.services.guard import was_green_today
 from orchestrator.services.open_wave import open_wave
 from orchestrator.services.plan_wave import Seated, parse_adjustment, parse_candidates, plan_wave
 from orchestrator.services.prepare import Report, prepare
@@ -116,10 +124,28 @@ def prepare_command(context: Context, wave: str | None) -> None:
 @click.option(
     "--leave-out", multiple=True, type=int, metavar="SEAT", help=_("Open without this seat; may be repeated.")
 )
+@click.option(
+    "--without-guard", metavar="REASON", help=_("Open although the guard locks no seat of this wave; journaled.")
+)
+@confirm_option
 @json_option
 @pass_context
-def open_command(context: Context, wave: str | None, leave_out: tuple[int, ...]) -> None:
-    opened = open_wave(context.centre, context.wave_id(wave), leave_out)
+def open_command(
+    context: Context, wave: str | None, leave_out: tuple[int, ...], without_guard: str | None, confirm: str | None
+) -> None:
+    centre, wave_id = context.centre, context.wave_id(wave)
+    if without_guard is not None:
+        if not without_guard.strip():
+            raise InputInvalid(_("A reason is needed: it goes into the journal."))
+        context.confirm_typed(
+            _("wave {wave} without guard").format(wave=wave_id),
+            confirm,
+            _("Every candidate will reach everything on the network. Type: {sentence}"),
+        )
+    elif centre.guard is not None and not was_green_today(centre):
+        warning = _("The guard was not probed today with a good result: `e5b guard probe`.")
+        err.print(Text(warning, style="yellow"))
+    opened = open_wave(centre, wave_id, leave_out, without_guard=without_guard)
     _show_wave(context, opened, _("Wave {wave} is open until {end}."))
 
 
@@ -140,7 +166,7 @@ def close_command(context: Context, wave: str | None, early: str | None) -> None
     "--waive", type=int, metavar="SEAT", help=_("This seat's environment is lost: go on without its evidence.")
 )
 @click.option("--reason", help=_("Why, for the journal (with --waive)."))
-@click.option("--confirm", metavar="TEXT", help=_("The sentence that --waive asks for, when nobody can be asked."))
+@confirm_option
 @dry_run_option
 @json_option
 @pass_context
@@ -152,7 +178,12 @@ def seal_command(
     if waive is not None:
         if not reason:
             raise InputInvalid(_("--waive needs a --reason."))
-        _confirm_waiver(context, waive, confirm, dry_run)
+        if not dry_run:
+            context.confirm_typed(
+                _("seat {seat} without evidence").format(seat=waive),
+                confirm,
+                _("The work of this candidate will be lost. Type: {sentence}"),
+            )
         waived = (waive, reason)
     if dry_run:
         found = wave_status(context.centre, wave_id)
@@ -292,6 +323,7 @@ def list_command(context: Context) -> None:
 
 def show_seats(seats: Sequence[SeatStatus]) -> None:
     """A line per seat; what differs is said below the table, where there is room for it."""
+    guarded = any(seat.locked is not None or seat.refused for seat in seats)
     rows: list[list[str | Text]] = []
     for seat in seats:
         marks = [_("absent")] * seat.absent + [_("left out")] * seat.left_out
@@ -305,12 +337,22 @@ def show_seats(seats: Sequence[SeatStatus]) -> None:
                 _(seat.route.value) if seat.route else _("stopped"),
                 clock_time(seat.ends_at) if seat.ends_at else _("incident") if seat.suspended else "",
                 seat.evidence.sha256[:12] if seat.evidence else "",
+                *([_network(seat)] if guarded else []),
             ]
         )
-    table([_("Seat"), _("Candidate"), _("Site"), _("Proof"), _("Gateway"), _("Until"), _("Evidence")], rows)
+    headings = [_("Seat"), _("Candidate"), _("Site"), _("Proof"), _("Gateway"), _("Until"), _("Evidence")]
+    table([*headings, _("Network")] if guarded else headings, rows)
     for seat in seats:
         if seat.proof not in {None, PROVED}:
             out.print(Text(f"{seat.seat:02d}: {seat.proof}", style="red"))
+
+
+def _network(seat: SeatStatus) -> str:
+    state = _("not known") if seat.locked is None else _("locked") if seat.locked else _("open")
+    if not seat.refused:
+        return state
+    refused = ngettext("{n} attempt refused", "{n} attempts refused", seat.refused).format(n=seat.refused)
+    return f"{state}, {refused}"
 
 
 def _show_wave(context: Context, wave: Wave, sentence: str) -> None:
@@ -347,19 +389,3 @@ def _show_report(context: Context, report: Report, sentence: str, *, resets: boo
     # With faults the error that follows is the answer, in JSON as well.
     if not (context.as_json and report.faults):
         show(context.as_json, report, text)
-
-
-def _confirm_waiver(context: Context, seat: int, given: str | None, dry_run: bool) -> None:
-    """The one way round "nothing is wiped before its evidence": a sentence typed out by a person."""
-    expected = _("seat {seat} without evidence").format(seat=seat)
-    if dry_run:
-        return
-    if given is None and not context.as_json and sys.stdin.isatty():
-        given = click.prompt(
-            _("The work of this candidate will be lost. Type: {sentence}").format(sentence=expected), err=True
-        )
-    if given != expected:
-        raise Refused(
-            _("The confirmation does not match: nothing was done."),
-            hint=_("Type exactly: {sentence}").format(sentence=expected),
-        )

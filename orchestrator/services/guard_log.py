@@ -2,12 +2,14 @@
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from orchestrator.domain.exam import AlarmKind, Wave
 from orchestrator.domain.locks import Tried
+from orchestrator.errors import Busy
 from orchestrator.i18n import _
 from orchestrator.ports import Attempt, Entry
 from orchestrator.services.alarms import clear_alarm, raise_alarm
@@ -162,11 +164,17 @@ def tried_in(centre: Centre, waves: Collection[str]) -> Counter[tuple[str, int]]
     return counts
 
 
+def catch_up(centre: Centre) -> None:
+    """Count what was refused since the last supervisor ended; where one runs, it does."""
+    if not centre.locks.supervised():
+        with suppress(Busy), centre.locks.supervisor():
+            Reader(centre, lambda about, what: None).read()
+
+
 def guard_log(
     centre: Centre, *, seat: int | None = None, wave: str | None = None, since: datetime | None = None
 ) -> list[Tried]:
-    """What was refused, oldest first; of *seat*, in *wave*, *since* a moment. What was refused while no supervisor ran
-    is counted by the next one."""
+    """What was refused, as far as it is counted, oldest first; of *seat*, in *wave*, *since* a moment."""
     return [
         item
         for item in centre.store.tried(wave, since=None if since is None else _minute(since))

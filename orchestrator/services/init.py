@@ -2,7 +2,9 @@
 
 import ipaddress
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +15,7 @@ from orchestrator.settings import (
     Centre,
     EvidenceSettings,
     GatewaySettings,
+    GuardSettings,
     Limits,
     NetworkSettings,
     RestorePoints,
@@ -35,8 +38,11 @@ def init(
     network: dict[str, Any] | None = None,
     state: Path = Path("state"),
     public_key: str = "",
+    guard: dict[str, Any] | None = None,
+    macs: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
-    """Write *path* for one room whose seats have consecutive addresses from *first_address*.
+    """Write *path* for one room whose seats have consecutive addresses from *first_address*. *macs* are the seats'
+    hardware addresses.
 
     Raises Refused when the file exists, InputInvalid for what cannot be used; nothing is left then.
     """
@@ -45,7 +51,18 @@ def init(
         addresses = [str(first + index) for index in range(seats)]
     except ValueError as error:
         raise InputInvalid(_("{text} is not an IPv4 address.").format(text=first_address)) from error
-    text = _render(centre, name, room, addresses, gateway or {}, network or {}, state, _public_key(public_key))
+    strangers = sorted(macs.keys() - set(range(1, seats + 1)))
+    if strangers:
+        raise InputInvalid(_("Seat {seat} is not one of the room's.").format(seat=strangers[0]))
+    workstations = [
+        f"{{ number = {number}, address = {json.dumps(address)}"
+        + (f", mac = {json.dumps(macs[number].lower())}" if number in macs else "")
+        + " }"
+        for number, address in enumerate(addresses, 1)
+    ]
+    text = _render(
+        centre, name, room, workstations, gateway or {}, network or {}, state, _public_key(public_key), guard or {}
+    )
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -67,11 +84,12 @@ def _render(
     centre: str,
     name: str,
     room: str,
-    addresses: list[str],
+    seats: list[str],
     gateway: dict[str, Any],
     network: dict[str, Any],
     state: Path,
     public_key: str,
+    guard: dict[str, Any],
 ) -> str:
     lines = [
         "# " + _("Settings of an E5B exam centre. `e5b preflight` checks them."),
@@ -84,13 +102,14 @@ def _render(
         *_section("standbys", Standbys, {}),
         *_section("evidence", EvidenceSettings, {}),
         *_section("sites", Sites, {}),
+        *_section("guard", GuardSettings, guard),
         *_section("trust", TrustSettings, {"public_key": public_key}),
         "# " + _("One [[rooms]] section per room. A seat's number is unique in the centre."),
         "# " + _("A seat's site can be reached from that address alone, the workstation's own, and by the staff."),
         "[[rooms]]",
         f"name = {json.dumps(room)}",
         "seats = [",
-        *(f"  {{ number = {number}, address = {json.dumps(item)} }}," for number, item in enumerate(addresses, 1)),
+        *(f"  {seat}," for seat in seats),
         "]",
     ]
     return "\n".join(lines) + "\n"
@@ -110,7 +129,8 @@ def _section(title: str, model: type[BaseModel], values: dict[str, Any]) -> list
     for key, field in model.model_fields.items():
         lines.append(f"# {_(field.description or key)}")
         value = values.get(key, field.default)
-        lines.append(f"{key} = {_toml(value)}")
+        # What has no value is shown, and left out.
+        lines.append(f'# {key} = ""' if value is None else f"{key} = {_toml(value)}")
     return [*lines, ""]
 
 

@@ -1,5 +1,6 @@
 """Preflight: is everything ready? One line per check, with a verdict and what to do."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,8 +10,11 @@ from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole, Site
 from orchestrator.domain.lifecycle import HOLDS_SEATS, WaveState
 from orchestrator.errors import E5BError
 from orchestrator.i18n import _
+from orchestrator.ports import PolicyFiles
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import check_image
+from orchestrator.services.guard import was_green_today
+from orchestrator.services.guard_policy import read_policy
 from orchestrator.services.prepare import DISK_RESERVE, disk_needed
 
 WAVES_A_DAY = 4
@@ -55,6 +59,7 @@ def preflight(centre: Centre) -> list[Check]:
         (_("images"), _images),
         (_("network"), _network),
         (_("ports"), _ports),
+        (_("guard"), _guard),
         (_("leftovers"), _leftovers),
         (_("supervision"), _supervision),
         (_("journal"), _journal),
@@ -222,6 +227,89 @@ def _ports(centre: Centre) -> Iterator[Check]:
         )
     else:
         yield Check(_("ports"), Verdict.OK, _("{ports} free").format(ports=shown))
+
+
+def _guard(centre: Centre) -> Iterator[Check]:
+    settings = centre.settings.guard
+    guard, files = centre.guard, centre.policy_files
+    if guard is None or files is None:
+        yield Check(
+            _("guard"),
+            Verdict.WARNING,
+            _("off: what the seats reach on the network is somebody else's to close"),
+            _("docs/fr/filtrage.md says how this machine closes it; guard.mode in centre.toml turns it on."),
+        )
+        return
+    yield (
+        Check(
+            _("guard"),
+            Verdict.OK,
+            _("gateway: this machine is the router of {seats} seats").format(seats=len(centre.settings.seats)),
+        )
+        if settings.mode == "gateway"
+        else Check(
+            _("guard"),
+            Verdict.WARNING,
+            _("proxy: what does not use the proxy gets round it, unless the school's network refuses it"),
+            _("Prefer the mode gateway; otherwise let the school's firewall refuse the seats all but the proxy."),
+        )
+    )
+    there = centre.host.interfaces()
+    for name in filter(None, (settings.interface, settings.uplink)):
+        if name not in there:
+            yield Check(
+                _("guard: network"),
+                Verdict.FAILURE,
+                _("there is no network interface {name}").format(name=name),
+                _("Correct guard.interface and guard.uplink in centre.toml: {names}.").format(names=", ".join(there)),
+            )
+    yield from _policy(centre, files)
+    state = guard.state()
+    stopped = [] if state is None else sorted(name for name, runs in state.engines.items() if not runs)
+    if state is None or stopped:
+        yield Check(
+            _("guard: engines"),
+            Verdict.FAILURE,
+            _("it does not run") if state is None else _("stopped: {engines}").format(engines=", ".join(stopped)),
+            _("Start it: `e5b guard apply`."),
+        )
+    else:
+        yield Check(_("guard: engines"), Verdict.OK, ", ".join(sorted(state.engines)))
+    if was_green_today(centre):
+        yield Check(_("guard: probe"), Verdict.OK, _("today, all that should be closed was closed"))
+    else:
+        yield Check(
+            _("guard: probe"),
+            Verdict.WARNING,
+            _("not made today with a good result"),
+            _("Make it: `e5b guard probe`."),
+        )
+
+
+def _policy(centre: Centre, files: PolicyFiles) -> Iterator[Check]:
+    # Here, not above: no other command needs it.
+    from orchestrator.services.guard_lint import Severity, lint
+
+    name, lint_names = _("guard: policy"), _("`e5b guard lint` names the faults.")
+    try:
+        policy, lists = read_policy(files, centre.settings)
+    except E5BError as error:
+        yield Check(name, Verdict.FAILURE, "; ".join([error.message, *error.details]), lint_names)
+        return
+    found = Counter(item.severity for item in lint(policy, lists))
+    if found[Severity.ERROR]:
+        yield Check(
+            name,
+            Verdict.FAILURE,
+            _("the lists contradict themselves ({count} errors)").format(count=found[Severity.ERROR]),
+            lint_names,
+        )
+    elif policy.version != centre.store.policy_version():
+        yield Check(
+            name, Verdict.WARNING, _("the lists are not what is in place"), _("Put them in place: `e5b guard apply`.")
+        )
+    else:
+        yield Check(name, Verdict.OK, _("{count} names").format(count=len(policy.rules)))
 
 
 def _leftovers(centre: Centre) -> Iterator[Check]:

@@ -8,14 +8,16 @@ from datetime import datetime
 from orchestrator.domain.exam import Alarm, Evidence, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS
 from orchestrator.domain.routes import RouteState
-from orchestrator.errors import EnvironmentFailed
+from orchestrator.errors import E5BError, EnvironmentFailed
 from orchestrator.services.centre import Centre, next_step
+from orchestrator.services.guard_log import tried_in
 
 
 @dataclass(frozen=True)
 class SeatStatus:
     """*environment* is ``running``, ``stopped``, ``missing`` or None when the seat has none; *route* is what the
-    running gateway serves at the seat's address, None when it does not run."""
+    running gateway serves at the seat's address, None when it does not run; *locked* is what the running guard does,
+    None without one. *refused* counts what it refused in the seat's wave."""
 
     seat: int
     candidate: str | None
@@ -29,6 +31,8 @@ class SeatStatus:
     suspended: bool
     """Time is being given back: nobody knows the end yet."""
     evidence: Evidence | None
+    locked: bool | None
+    refused: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
     wave = centre.wave(wave_id)
     by_seat = {status.seat: status for status in seats_status(centre)}
     sealed = {item.seat: item for item in centre.store.evidence(wave.id)}
+    refused = tried_in(centre, [wave.id])
     seats = tuple(
         SeatStatus(
             seat=place.seat,
@@ -61,6 +66,8 @@ def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
             ends_at=place.ends_at,
             suspended=place.suspended,
             evidence=sealed.get(place.seat),
+            locked=by_seat[place.seat].locked if place.seat in by_seat else None,
+            refused=refused[wave.id, place.seat],
         )
         for place in wave.places
     )
@@ -88,6 +95,8 @@ def seats_status(centre: Centre) -> list[SeatStatus]:
         place.seat: (wave, place) for wave in centre.store.waves() if wave.state in HOLDS_SEATS for place in wave.places
     }
     sealed = centre.store.evidence()
+    locked = _locked(centre)
+    refused = tried_in(centre, {wave.id for wave, _place in places.values()})
     statuses = []
     for seat in sorted(centre.settings.seats):
         environment = active.get(seat)
@@ -113,6 +122,16 @@ def seats_status(centre: Centre) -> list[SeatStatus]:
                 ends_at=place.ends_at if place else None,
                 suspended=place is not None and place.suspended,
                 evidence=max(evidence, key=lambda item: item.attempt, default=None),
+                locked=None if locked is None else seat in locked,
+                refused=0 if wave is None else refused[wave.id, seat],
             )
         )
     return statuses
+
+
+def _locked(centre: Centre) -> frozenset[int] | None:
+    # A guard that cannot say it now is no reason to hide the state of the seats.
+    with contextlib.suppress(E5BError):
+        state = None if centre.guard is None else centre.guard.state()
+        return None if state is None else state.locked
+    return None

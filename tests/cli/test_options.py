@@ -23,9 +23,11 @@ DESTRUCTIVE = {
     "seat restore",
     "seat undo",
     "seat move",
+    "guard off",
+    "guard apply",
     "evidence purge",
 }
-"""What takes an environment away, or ends a wave."""
+"""What takes an environment away, ends a wave, or changes what the seats may reach."""
 
 
 def commands(group: click.Group = e5b, above: str = "") -> Iterator[tuple[str, click.Command]]:

@@ -46,6 +46,26 @@ def test_good_settings(tmp_path: Path) -> None:
     assert settings.seat_url(2) == "http://127.0.0.1:8002"
 
 
+GUARDED = (
+    GOOD.replace('192.0.2.1"', '192.0.2.1", mac = "02:00:00:00:00:01"').replace(
+        '192.0.2.2"', '192.0.2.2", mac = "02:00:00:00:00:02"'
+    )
+    + """
+[guard]
+mode = "gateway"
+interface = "lan0"
+uplink = "wan0"
+resolvers = ["192.0.2.253"]
+policy = "rules"
+"""
+)
+
+
+def test_the_guards_folder_is_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "centre.toml").write_text(GUARDED, encoding="utf-8")
+    assert load(tmp_path / "centre.toml").guard.policy == tmp_path / "rules"
+
+
 SEATS = GOOD[GOOD.index("seats = [") :]
 
 
@@ -55,6 +75,16 @@ SEATS = GOOD[GOOD.index("seats = [") :]
         (GOOD.replace('name = "Ly', 'nom = "Ly'), ["centre.nom: unknown setting", "centre.name: this setting is"]),
         (GOOD + "[gateway]\ncolour = 'red'\n", ["gateway.colour: unknown setting"]),
         (GOOD + "[evil]\n", ["evil: unknown setting"]),
+        (GOOD + "[guard]\nmode = 'magic'\n", ["guard.mode: 'magic'"]),
+        (
+            GOOD + "[guard]\nmode = 'gateway'\n",
+            ["guard.mode `gateway` needs: guard.resolvers, guard.interface, guard.uplink, mac of the seats 1, 2"],
+        ),
+        (GOOD + "[guard]\nmode = 'proxy'\n", ["guard.mode `proxy` needs: guard.resolvers"]),
+        (GUARDED.replace("wan0", "lan0"), ["guard.interface and guard.uplink are the same"]),
+        (GUARDED.replace(":02", ":01"), ["hardware address 02:00:00:00:00:01 is given to two seats"]),
+        (GUARDED.replace("02:00:00:00:00:02", "poste-2"), ["rooms[1].seats[2].mac: 'poste-2'"]),
+        (GUARDED.replace("192.0.2.253", "one"), ["guard.resolvers[1]: 'one'"]),
         (GOOD.replace("number = 2", "number = 1"), ["seat 1 is declared twice"]),
         (GOOD.replace("192.0.2.2", "192.0.2.1"), ["address 192.0.2.1 is given to two seats"]),
         (GOOD.replace("192.0.2.2", "poste-2"), ["rooms[1].seats[2].address: 'poste-2'"]),
@@ -138,6 +168,19 @@ def test_init_writes_a_commented_file_that_loads(run: Run, tmp_path: Path) -> No
     )
 
 
+def test_init_with_a_guard(run: Run, tmp_path: Path) -> None:
+    """The hardware addresses of all seats are needed: the machine lets nobody else through."""
+    guard = ("--guard", "gateway", "--interface", "lan0", "--uplink", "wan0", "--resolver", "192.0.2.253")
+    answer = run(*INIT, *guard, "--mac", "1=02:00:00:00:00:01")
+    assert answer.code == 2 and "2, 3" in answer.err and list(tmp_path.iterdir()) == []
+    macs = [f"--mac={seat}=02:00:00:00:00:0{letter}" for seat, letter in ((1, "A"), (2, "B"), (3, "c"))]
+    assert run(*INIT, *guard, *macs).code == 0
+    settings = load(tmp_path / "centre.toml")
+    assert (settings.guard.mode, settings.guard.interface, settings.guard.uplink) == ("gateway", "lan0", "wan0")
+    assert [str(item) for item in settings.guard.resolvers] == ["192.0.2.253"]
+    assert [seat.mac for seat in settings.rooms[0].seats] == [f"02:00:00:00:00:0{letter}" for letter in "abc"]
+
+
 def test_init_does_not_overwrite(run: Run, tmp_path: Path) -> None:
     (tmp_path / "centre.toml").write_text("mine")
     answer = run(*INIT)
@@ -155,6 +198,9 @@ def test_init_does_not_overwrite(run: Run, tmp_path: Path) -> None:
         ("--staff", "somebody"),
         ("--first-port", "70000"),
         ("--room", "Salle 1"),
+        ("--guard", "gateway"),
+        ("--mac", "poste-1"),
+        ("--mac", "4=02:00:00:00:00:04"),
     ],
 )
 def test_init_with_what_cannot_be_used_leaves_nothing(run: Run, tmp_path: Path, options: tuple[str, str]) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.domain.exam import AlarmKind, Site
-from orchestrator.errors import EngineUnavailable
+from orchestrator.errors import EngineUnavailable, InputInvalid
+from orchestrator.ports import Entry
 from orchestrator.services.alarms import raise_alarm
+from orchestrator.services.guard import apply
 from orchestrator.services.preflight import Check, Verdict, preflight
 from tests.services import fakes
 from tests.services.conftest import Lab
-from tests.services.fakes import Container
+from tests.services.fakes import GUARD, Container, rule
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +34,7 @@ def test_a_machine_that_is_ready(lab: Lab) -> None:
     assert bad(lab) == []
     assert set(checks(lab)) == {
         "engine", "storage", "disk limit", "processors", "memory", "disk", "clock", "image wordpress",
-        "image prestashop", "network", "ports", "leftovers", "supervision", "journal",
+        "image prestashop", "network", "ports", "guard", "leftovers", "supervision", "journal",
     }  # fmt: skip
 
 
@@ -111,3 +113,59 @@ def test_one_check_that_cannot_be_made_does_not_hide_the_others(lab: Lab) -> Non
     found = checks(lab)
     assert found["engine"].verdict is Verdict.FAILURE and found["engine"].remedy == "Start it."
     assert found["memory"].verdict is Verdict.OK
+
+
+# The guard
+
+
+@pytest.fixture
+def guarded(new_lab: Callable[..., Lab]) -> Lab:
+    """All that the guard needs is there."""
+    lab = new_lab(guard=GUARD)
+    apply(lab.centre())
+    lab.centre().store.save(Entry("guard.probed", data={"green": True}))
+    return lab
+
+
+def test_a_guard_that_is_ready(guarded: Lab) -> None:
+    found = {name: check for name, check in checks(guarded).items() if name.startswith("guard")}
+    assert {check.verdict for check in found.values()} == {Verdict.OK}
+    assert set(found) == {"guard", "guard: policy", "guard: engines", "guard: probe"}
+    assert "router" in found["guard"].detail
+
+
+def test_it_says_which_mode_is_in_force_and_what_it_means(new_lab: Callable[..., Lab], lab: Lab) -> None:
+    assert checks(lab)["guard"].verdict is Verdict.WARNING and "somebody else's" in checks(lab)["guard"].detail
+    proxy = new_lab(guard={"mode": "proxy", "resolvers": ["192.0.2.253"]})
+    assert checks(proxy)["guard"].verdict is Verdict.WARNING and "round it" in checks(proxy)["guard"].detail
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "verdict", "says"),
+    [
+        (lambda world: setattr(world, "guard", None), "engines", Verdict.FAILURE, "does not run"),
+        (lambda world: world.guard.engines.update(dnsmasq=False), "engines", Verdict.FAILURE, "dnsmasq"),
+        (lambda world: world.lists.append(rule("padlet.com")), "policy", Verdict.WARNING, "not what is in place"),
+        (lambda world: world.lists.append(rule("co.uk")), "policy", Verdict.FAILURE, "1 error"),
+        (
+            lambda world: world.faults.update({("read", "lists"): InputInvalid("1 fault.", details=["a.txt:7: x"])}),
+            "policy",
+            Verdict.FAILURE,
+            "a.txt:7",
+        ),
+        (lambda world: world.later(hours=24), "probe", Verdict.WARNING, "today"),
+    ],
+    ids=["gone", "stopped", "not in place", "contradiction", "lists", "yesterday"],
+)
+def test_what_the_guard_lacks(
+    guarded: Lab, change: Callable[[fakes.World], None], name: str, verdict: Verdict, says: str
+) -> None:
+    change(guarded.world)
+    check = checks(guarded)[f"guard: {name}"]
+    assert check.verdict is verdict and says in check.detail and check.remedy
+
+
+def test_a_network_interface_that_is_not_there(new_lab: Callable[..., Lab]) -> None:
+    lab = new_lab(guard={**GUARD, "interface": "lan7"})
+    check = checks(lab)["guard: network"]
+    assert check.verdict is Verdict.FAILURE and "lan7" in check.detail and "lan0" in check.remedy
