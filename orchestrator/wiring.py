@@ -13,7 +13,18 @@ from orchestrator.adapters.jury_gateway import HaproxyJuryGateway
 from orchestrator.adapters.machine import ExamClock, FileLocks, SystemHost, actor
 from orchestrator.adapters.sealing import FolderSealing
 from orchestrator.adapters.store import SqliteStore
-from orchestrator.ports import Guard, Packages, PolicyFiles, Progress, Signatures, Store, Supplies
+from orchestrator.ports import (
+    BankFiles,
+    Documents,
+    Guard,
+    Packages,
+    PolicyFiles,
+    Progress,
+    SealedBanks,
+    Signatures,
+    Store,
+    Supplies,
+)
 from orchestrator.services.centre import Centre
 from orchestrator.settings import Settings
 
@@ -79,6 +90,24 @@ def signatures() -> Signatures:
     from orchestrator.adapters.signatures import MinisignSignatures
 
     return MinisignSignatures()
+
+
+def bank_files() -> BankFiles:
+    from orchestrator.adapters.bank_files import FolderBankFiles
+
+    return FolderBankFiles()
+
+
+def sealed_banks() -> SealedBanks:
+    from orchestrator.adapters.bank_sealing import FolderSealedBanks
+
+    return FolderSealedBanks()
+
+
+def documents() -> Documents:
+    from orchestrator.adapters.documents import WeasyDocuments
+
+    return WeasyDocuments()
 
 
 def depot(settings: Settings, progress: Progress) -> Depot:

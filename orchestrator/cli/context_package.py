@@ -1,6 +1,5 @@
 """``e5b context``: the reference context, from its definition in the pilot academy to the engine of a centre."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -8,10 +7,10 @@ from rich.text import Text
 
 from orchestrator import wiring
 from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context
+from orchestrator.cli.key import key_password, password_option
 from orchestrator.cli.output import err, out, show
 from orchestrator.cli.setup import line
 from orchestrator.domain.context import ContextManifest
-from orchestrator.errors import InputInvalid
 from orchestrator.i18n import _
 from orchestrator.services import context_build, context_definition
 from orchestrator.services.context_diff import diff
@@ -26,11 +25,6 @@ images_option = click.option(
     "--images",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help=_("Folder of the images' own files; the project's by default."),
-)
-password_option = click.option(
-    "--password-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help=_("File whose first line is the key's password; it is asked for otherwise."),
 )
 
 
@@ -61,7 +55,7 @@ def new_command(context: Context, definition: Path, number: str, session: str) -
 @json_option
 @pass_context
 def keys_command(context: Context, folder: Path, password_file: Path | None, no_password: bool) -> None:
-    password = "" if no_password else _password(context, password_file, new=True)
+    password = "" if no_password else key_password(context, password_file, new=True)
     made = wiring.signatures().new_keys(folder, password)
 
     def text() -> None:
@@ -126,7 +120,7 @@ def build_command(context: Context, definition: Path, images: Path | None, twice
 def pack_command(
     context: Context, path: Path, definition: Path, key: Path, password_file: Path | None, since: Path | None
 ) -> None:
-    password = _password(context, password_file) if wiring.signatures().encrypted(key) else ""
+    password = key_password(context, password_file) if wiring.signatures().encrypted(key) else ""
     packed = pack(wiring.academy(context.progress), definition, path, key, password, since)
     answer = {"path": packed.path, "signature": packed.signature, "size": packed.size, **_manifest(packed.manifest)}
 
@@ -204,16 +198,6 @@ def diff_command(context: Context, before: Path, after: Path) -> None:
                 out.print(f"  {context_build.sentence(change)}", soft_wrap=True, markup=False)
 
     show(context.as_json, found, text)
-
-
-def _password(context: Context, file: Path | None, *, new: bool = False) -> str:
-    if file is not None:
-        return file.read_text(encoding="utf-8").partition("\n")[0]
-    if context.as_json or not sys.stdin.isatty():
-        raise InputInvalid(
-            _("The key's password cannot be asked for here."), hint=_("Name a file with --password-file.")
-        )
-    return str(click.prompt(_("Password of the key"), hide_input=True, confirmation_prompt=new, err=True))
 
 
 def _manifest(manifest: ContextManifest) -> dict[str, object]:

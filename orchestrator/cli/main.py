@@ -33,6 +33,7 @@ ELSEWHERE = {
     "guard": "guard:group",
     "journal": "journal:group",
     "serve": "serve:command",
+    "bank": "bank:group",
     "setup": "setup:setup",
     "image": "setup:image",
     "context": "context_package:group",

@@ -45,8 +45,10 @@ def _pdf(documents: Documents, session: str, subject: Subject, document: Documen
 
 
 def render(files: BankFiles, documents: Documents, folder: Path, subject_id: str, output: Path) -> list[Path]:
-    """Write the PDF of one subject of the bank in *folder*, to look at them: not part of a session, so readable by their
-    author alone. Raises NotFound, InputInvalid when a document is missing or nothing can be written, Refused."""
+    """Write the PDF of one subject of the bank in *folder*, to look at them; readable by their author alone.
+
+    Raises NotFound, InputInvalid when a document is missing or nothing can be written, Refused.
+    """
     bank = files.read(folder)
     subject = bank.subject(subject_id)
     if subject is None:
