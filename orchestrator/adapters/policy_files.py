@@ -42,11 +42,11 @@ UT1 = {
     "remote-control": Category.REMOTE,
     "residential-proxies": Category.VPN,
     "social_networks": Category.SOCIAL,
-    "translation": Category.TRANSLATION,
     "vpn": Category.VPN,
     "webmail": Category.WEBMAIL,
 }
-"""The categories of Toulouse that are one of ours (https://dsi.ut-capitole.fr/blacklists/)."""
+"""The categories of Toulouse that are one of ours (https://dsi.ut-capitole.fr/blacklists/). Not ``translation``, whose
+names are mostly dictionaries, nor ``strict_redirector`` and ``strong_redirector``, which hold search engines."""
 
 # What a hosts file says of its own machine.
 _OWN_MACHINE = re.compile(r"localhost|localhost\.localdomain|local|broadcasthost|ip6-[a-z]+")
@@ -87,9 +87,9 @@ class FolderPolicyFiles:
     def read(self) -> PolicyLists:
         reading = _Reading()
         for category in Category:
-            reading.text(self._project / "blocked" / f"{category}.txt", category, Origin.PROJECT)
+            reading.text(self._project / "blocked" / f"{category}.txt", category, Origin.PROJECT, self._project.parent)
         for path in sorted((self._project / "allowed").glob("*.txt")):
-            reading.text(path, None, Origin.PROJECT)
+            reading.text(path, None, Origin.PROJECT, self._project.parent)
         if self._own is not None:
             self._read_own(self._own, reading)
         if reading.faults:
@@ -160,12 +160,14 @@ class _Reading:
         elif self._of[file] == _SHOWN + 1:
             self.faults.append(_("{file}: further faults are not shown").format(file=file))
 
-    def text(self, path: Path, category: Category | None, origin: Origin) -> None:
+    def text(self, path: Path, category: Category | None, origin: Origin, below: Path | None = None) -> None:
+        """Read a list of names; its rules show the path *below* that folder."""
+        file = str(path if below is None else path.relative_to(below))
         try:
             with path.open("rb") as lines:
-                self._names(lines, str(path), category, origin)
+                self._names(lines, file, category, origin)
         except OSError as error:
-            self.fault(str(path), 0, _unreadable(error))
+            self.fault(file, 0, _unreadable(error))
 
     def toml(self, path: Path, origin: Origin, content: bytes | None = None) -> list[tuple[Path, _Import, Origin, int]]:
         """What *path* imports, with the line that says so; its own rules are read. *content* is what was signed."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.policy_files import ACADEMY, UT1, FolderPolicyFiles
+from orchestrator.adapters.policy_files import ACADEMY, FolderPolicyFiles
 from orchestrator.adapters.signatures import MinisignSignatures, beside
 from orchestrator.domain.guard import Category, Origin, Rule, merge
 from orchestrator.errors import InputInvalid, SignatureInvalid
@@ -185,9 +185,3 @@ def test_the_projects_lists_close_platforms_and_leave_the_search_open() -> None:
 def test_the_search_works_where_only_what_is_allowed_is_open() -> None:
     policy = merge(read(None).rules, only_allowed=True)
     assert not policy.decide("www.google.fr").blocked and policy.decide("www.lemonde.fr").blocked
-
-
-def test_toulouses_categories_are_ours() -> None:
-    """Those that hold search engines (strict_redirector, strong_redirector) are not taken without being named."""
-    assert set(UT1.values()) <= set(Category)
-    assert not {"strict_redirector", "strong_redirector"} & UT1.keys()
