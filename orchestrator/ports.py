@@ -272,7 +272,10 @@ class ClearText(Protocol):
     """What is unlocked, in clear: in memory alone (a tmpfs that is this centre's own), and gone after a reboot. All
     raise Refused when there is no such place."""
 
-    def keys(self) -> list[str]:
+    def check(self) -> None:
+        """Nothing but that: there is such a place."""
+
+    def here(self) -> list[str]:
         """The subjects that are here, whole. Never raises."""
 
     def put(self, key: str, half_day: str, unlocked: Unlocked) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.adapters.clear_text import MemoryClearText
 from orchestrator.adapters.docker_engine import DockerEngine, connect
 from orchestrator.adapters.evidence_copies import FolderCopies
 from orchestrator.adapters.haproxy import HaproxyGateway
@@ -64,6 +65,7 @@ def centre(settings: Settings, progress: Progress) -> Centre:
         clock=clock,
         progress=progress,
         guard=guard,
+        clear_text=MemoryClearText(settings),
         policy_files=None if guard is None else policy_files(settings),
     )
 

@@ -17,7 +17,14 @@ from bench.run import Run
 from bench.yardstick import memory
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Site
 from orchestrator.domain.routes import Route, RouteState
-from orchestrator.services.environments import bring_up, check_image, new_environment, reference_fingerprint, remove
+from orchestrator.services.environments import (
+    Start,
+    bring_up,
+    check_image,
+    new_environment,
+    reference_fingerprint,
+    remove,
+)
 
 SIZES = (1, 5, 10, 20, 40, 60)
 
@@ -97,7 +104,7 @@ def _grow(run: Run, bench: BenchCentre, site: str, seats: int) -> Size:
         environments.append(made)
     centre.store.save(environments=environments)
     begun = time.monotonic()
-    results = bring_up(centre, environments, reference, "")
+    results = bring_up(centre, environments, Start(reference, reference), "")
     seconds = time.monotonic() - begun
     wrong = {name: result for name, result in results.items() if result != PROVED}
     if wrong:

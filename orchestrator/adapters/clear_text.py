@@ -1,8 +1,8 @@
 """What is unlocked, in clear, on a tmpfs that is the service's own. Implements ports.ClearText.
 
 ``kept/<key>`` is for the controller alone. ``shown`` is what the gateway's container sees: ``shown/<key>/sujet.pdf``,
-which its map leads the candidates to, and ``shown/jury``, for the staff. A folder that is shown is never replaced, since
-the container would go on with the old one; what is in it is put in place whole.
+which its map leads the candidates to, and ``shown/jury``, for the staff. The folder that is shown is never replaced:
+the container would go on with the old one. What is in it is put in place whole.
 """
 
 import contextlib
@@ -42,7 +42,11 @@ class MemoryClearText:
         self._folder = settings.clear_text_folder
         self._kept, self._shown = self._folder / "kept", settings.shown_folder
 
-    def keys(self) -> list[str]:
+    def check(self) -> None:
+        with self._in_memory():
+            pass
+
+    def here(self) -> list[str]:
         try:
             return sorted(item.name for item in self._kept.iterdir() if _KEY.fullmatch(item.name))
         except OSError:
@@ -50,7 +54,7 @@ class MemoryClearText:
 
     def put(self, key: str, half_day: str, unlocked: Unlocked) -> None:
         with self._in_memory():
-            if key in self.keys():
+            if key in self.here():
                 return
             self._show(self._shown / key, {CANDIDATE_FILE: unlocked.candidate})
             self._show(
@@ -136,7 +140,7 @@ class MemoryClearText:
         from orchestrator.adapters.haproxy import templates
 
         subjects = []
-        for key in self.keys():
+        for key in self.here():
             with contextlib.suppress(OSError):
                 subjects.append(
                     {

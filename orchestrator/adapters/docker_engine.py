@@ -408,11 +408,13 @@ class DockerEngine:
             ) from error
 
     @_translated
-    def reference(self, site: Site, image: str) -> Fingerprint:
+    def reference(self, site: Site, image: str, fixtures: bytes | None = None) -> Fingerprint:
         name = naming.reference_name(self._centre, site.value)
         try:
             self.create_aside(Aside(name, naming.ROLE_REFERENCE, image))
             self.ready(name, 120)
+            if fixtures is not None:
+                self.load(name, iter([fixtures]))
             return self.fingerprint(name, full=True)
         finally:
             self.remove(name)

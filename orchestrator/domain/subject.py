@@ -52,6 +52,6 @@ def subject_of(wave: Wave, records: Iterable[SubjectRecord]) -> SubjectRecord | 
     """The subject that an environment of *wave* is made for: what its candidates were given while they work on it; what
     the half-day's next candidates will be given otherwise."""
     known = list(records)
-    if wave.state in {WaveState.OPEN, WaveState.CLOSED} or wave.intent == Action.OPEN:
+    if wave.state is WaveState.OPEN or wave.intent == Action.OPEN:
         return next((item for item in known if item.key == wave.subject), None)
     return current(known, wave.half_day)

@@ -11,6 +11,7 @@ from orchestrator.domain.routes import Route, routes
 from orchestrator.errors import E5BError, EnvironmentFailed, NotFound, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import (
+    ClearText,
     Clock,
     Copies,
     Engine,
@@ -45,6 +46,7 @@ class Centre:
     host: Host
     clock: Clock
     progress: Progress
+    clear_text: ClearText
     guard: Guard | None = None
     policy_files: PolicyFiles | None = None
 

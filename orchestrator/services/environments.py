@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import TypeVar
 
 from orchestrator.domain import naming
-from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Site
+from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Site, Wave
 from orchestrator.domain.fingerprint import Difference, Fingerprint, differences
 from orchestrator.domain.plan import StepKind, plan
 from orchestrator.errors import E5BError, EngineUnavailable, EnvironmentFailed, ImageUnusable, NoSpace, Refused
@@ -15,6 +15,7 @@ from orchestrator.i18n import _, ngettext
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.evidence import is_safe
+from orchestrator.services.subjects import begins_with
 
 READY_TIMEOUT = 120.0
 """Seconds. Twenty cold sites on two slow processors stay well below it."""
@@ -76,10 +77,54 @@ def reference_fingerprint(centre: Centre, site: Site, image: str) -> Fingerprint
     return known
 
 
+@dataclass(frozen=True)
+class Start:
+    """What the candidates of a wave begin with: the *reference*, or what the *fixtures* of a *subject* (its key) make
+    of it. Every environment has its *fingerprint*."""
+
+    reference: Fingerprint
+    fingerprint: Fingerprint
+    subject: str | None = None
+    fixtures: bytes | None = field(default=None, repr=False)
+
+
+def start_of(centre: Centre, wave: Wave) -> Start:
+    """What an environment of *wave* begins with now. What the fixtures make of the image is measured once, as the
+    reference is, and kept with the clear text: a fingerprint names files.
+
+    Raises Refused when candidates work on a subject whose clear text is gone.
+    """
+    reference = reference_fingerprint(centre, wave.site, wave.image)
+    subject = begins_with(centre, wave)
+    if subject is None:
+        return Start(reference, reference)
+    fixtures = centre.clear_text.fixtures(subject)
+    if fixtures is None:
+        raise Refused(
+            _("The subject of wave {wave} is not in this machine's memory any more.").format(wave=wave.id),
+            hint=_("Unlock it again: `e5b subject unlock`, with the same code."),
+        )
+    known = centre.clear_text.reference(subject, wave.image)
+    if known is None:
+        with centre.locks.measuring():
+            known = centre.clear_text.reference(subject, wave.image)
+            if known is None:
+                known = centre.engine.reference(wave.site, wave.image, fixtures)
+                centre.clear_text.keep_reference(subject, wave.image, known)
+    return Start(reference, known, subject, fixtures)
+
+
 def new_environment(
-    centre: Centre, seat: int, site: Site, image: str, role: EnvironmentRole, existing: Iterable[Environment]
+    centre: Centre,
+    seat: int,
+    site: Site,
+    image: str,
+    role: EnvironmentRole,
+    existing: Iterable[Environment],
+    subject: str | None = None,
 ) -> Environment:
-    """The next environment of *seat*, not yet stored: a new generation at the lowest free address."""
+    """The next environment of *seat*, not yet stored: a new generation at the lowest free address. The fixtures of
+    *subject* will be put into it."""
     known = list(existing)
     generation = 1 + max((item.generation for item in known if item.seat == seat), default=0)
     return Environment(
@@ -91,6 +136,7 @@ def new_environment(
         address=free_address(centre.settings.network.subnet, addresses(known)),
         url=centre.settings.seat_url(seat),
         role=role,
+        subject=subject,
     )
 
 
@@ -115,9 +161,10 @@ def free_address(subnet: IPv4Network, taken: Collection[str], *, highest: bool =
 
 
 def bring_up(
-    centre: Centre, environments: Sequence[Environment], reference: Fingerprint, title: str, *, gently: bool = False
+    centre: Centre, environments: Sequence[Environment], start: Start, title: str, *, gently: bool = False
 ) -> dict[str, str]:
-    """Create or start what is missing, wait until each serves, take each fingerprint.
+    """Create or start what is missing, wait until each serves, put the subject's fixtures into those that are without
+    them, take each fingerprint.
 
     One that begins with a restore point's layer is not compared: it is what the candidate had made of the site.
     *gently* leaves the processors to those who work. Returns for each environment's name ``proved`` or a sentence that
@@ -129,9 +176,10 @@ def bring_up(
 
     def prove(environment: Environment) -> str:
         step = steps.get(environment.name)
+        made = step is StepKind.CREATE
         if step is StepKind.ALARM:
             return _("its container was deleted with a candidate's work in it")
-        if step is StepKind.CREATE:
+        if made:
             centre.engine.create(environment, gently=gently)
         elif step is StepKind.START:
             centre.engine.start(environment.name)
@@ -143,6 +191,7 @@ def bring_up(
             # Ours, never touched, and of another image: a left-over that has this environment's name.
             centre.engine.remove(environment.name)
             centre.engine.create(environment)
+            made = True
         # One that was running already has had its time to start.
         patience = READY_TIMEOUT if step in {StepKind.CREATE, StepKind.START} else RUNNING_TIMEOUT
         if environment.layer is not None:
@@ -151,18 +200,35 @@ def bring_up(
         try:
             centre.engine.ready(environment.name, patience)
         except EnvironmentFailed as error:
-            how = describe(differences(reference, centre.engine.fingerprint(environment.name)))
+            how = describe(differences(start.reference, centre.engine.fingerprint(environment.name)))
             raise EnvironmentFailed("; ".join(filter(None, [error.message, how]))) from error
-        found = differences(reference, centre.engine.fingerprint(environment.name))
+        if start.fixtures is None:
+            return compared(environment)
+        if not made:
+            there = centre.engine.fingerprint(environment.name)
+            if not differences(start.fingerprint, there):
+                return PROVED
+            if differences(start.reference, there):
+                # Nobody has worked in it: what an interrupted command has put into it by half, or another subject's.
+                centre.engine.remove(environment.name)
+                centre.engine.create(environment, gently=gently)
+                centre.engine.ready(environment.name, READY_TIMEOUT)
+        centre.engine.load(environment.name, iter([start.fixtures]))
+        return compared(environment)
+
+    def compared(environment: Environment) -> str:
+        found = differences(start.fingerprint, centre.engine.fingerprint(environment.name))
         return PROVED if not found else describe(found)
 
     return in_parallel(centre, environments, prove, title)
 
 
-def fits(centre: Centre, environment: Environment, image: str) -> bool:
-    """Whether a standby can serve its seat with *image*: it is the reference itself, at the seat's present address."""
+def fits(centre: Centre, environment: Environment, image: str, subject: str | None) -> bool:
+    """Whether a standby can serve its seat with *image*: it is the reference itself with the fixtures of *subject*, at
+    the seat's present address."""
     return (
         environment.image == image
+        and environment.subject == subject
         and environment.layer is None
         and environment.url == centre.settings.seat_url(environment.seat)
     )

@@ -17,8 +17,8 @@ from orchestrator.services.environments import (
     chosen,
     fits,
     new_environment,
-    reference_fingerprint,
     remove,
+    start_of,
 )
 from orchestrator.services.evidence import is_safe
 
@@ -72,11 +72,11 @@ def prepare(centre: Centre, wave_id: str) -> Report:
             )
         _check_room_for(centre, wave)
         check_image(centre, wave.site, wave.image)
-        reference = reference_fingerprint(centre, wave.site, wave.image)
+        start = start_of(centre, wave)
         with centre.locks.centre():
             # Once more: another room's wave may have begun while the reference was measured.
             _check_room_for(centre, wave)
-            desired, retired = _desired(centre, wave)
+            desired, retired = _desired(centre, wave, start.subject)
             wave = replace(
                 wave,
                 intent=Action.PREPARE,
@@ -90,7 +90,7 @@ def prepare(centre: Centre, wave_id: str) -> Report:
         if retired:
             remove(centre, retired, _("Removing what is no longer needed"))
         environments = chosen(desired, desired)
-        results = bring_up(centre, environments, reference, _("Preparing the seats"))
+        results = bring_up(centre, environments, start, _("Preparing the seats"))
         for item in environments:
             if item.proved_at is not None and results[item.name] == PROVED:
                 centre.engine.prefer(item.name)
@@ -163,8 +163,8 @@ def _check_room_for(centre: Centre, wave: Wave) -> None:
             )
 
 
-def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[Environment]]:
-    """The environment that each seat must have, and those that are no longer needed."""
+def _desired(centre: Centre, wave: Wave, subject: str | None) -> tuple[dict[int, Environment], list[Environment]]:
+    """The environment that each seat must have, with the fixtures of *subject*, and those that are no longer needed."""
     existing = centre.store.environments()
     mine = {place.seat for place in wave.places if not place.absent}
     active = centre.active()
@@ -174,13 +174,15 @@ def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[E
     standbys = {
         item.seat: item
         for item in existing
-        if item.role is EnvironmentRole.STANDBY and fits(centre, item, wave.image) and item.proved_at is not None
+        if item.role is EnvironmentRole.STANDBY
+        and fits(centre, item, wave.image, subject)
+        and item.proved_at is not None
     }
     desired: dict[int, Environment] = {}
     for seat in sorted(mine):
         current = active.get(seat)
-        if current is not None and _usable(centre, current, wave):
-            desired[seat] = replace(current, wave=wave.id)
+        if current is not None and _usable(centre, current, wave, subject):
+            desired[seat] = replace(current, wave=wave.id, subject=subject)
             continue
         if current is not None:
             if not is_safe(centre, current, _left_at(centre, current)):
@@ -195,13 +197,13 @@ def _desired(centre: Centre, wave: Wave) -> tuple[dict[int, Environment], list[E
             # Between two waves the standbys become the next wave's environments.
             desired[seat] = replace(standbys[seat], role=EnvironmentRole.ACTIVE, wave=wave.id)
             continue
-        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.ACTIVE, existing)
+        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.ACTIVE, existing, subject)
         existing = [*existing, made]
         desired[seat] = replace(made, wave=wave.id)
     for item in existing:
         behind = item.role is EnvironmentRole.STANDBY and item.seat in mine and item.name not in _names(desired)
         # What a supervisor is making for this wave goes on behind the seat.
-        if behind and not (fits(centre, item, wave.image) and centre.locks.supervised()):
+        if behind and not (fits(centre, item, wave.image, subject) and centre.locks.supervised()):
             retired.append(item)
     return desired, [replace(item, role=EnvironmentRole.RETIRED) for item in _unique(retired)]
 
@@ -217,11 +219,13 @@ def _left_at(centre: Centre, environment: Environment) -> datetime | None:
     return place.closed_at if place is not None else None
 
 
-def _usable(centre: Centre, environment: Environment, wave: Wave) -> bool:
-    """Whether a seat's environment can serve *wave*: nobody worked in it, and it is the right site."""
+def _usable(centre: Centre, environment: Environment, wave: Wave, subject: str | None) -> bool:
+    """Whether a seat's environment can serve *wave*: nobody worked in it, and it is the right site, with no other
+    subject in it."""
     return (
         not environment.touched
         and environment.image == wave.image
+        and environment.subject in {None, subject}
         and environment.url == centre.settings.seat_url(environment.seat)
     )
 

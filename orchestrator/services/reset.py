@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from orchestrator.domain.exam import PROVED, Environment, EnvironmentRole, Evidence, Place, Wave
-from orchestrator.domain.fingerprint import Fingerprint
 from orchestrator.domain.lifecycle import HOLDS_SEATS, Action, WaveState
 from orchestrator.domain.time import Credit, CreditKind
 from orchestrator.errors import E5BError, EvidenceInvalid, NotFound, Refused
@@ -15,14 +14,15 @@ from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import (
+    Start,
     bring_up,
     check_image,
     chosen,
     fits,
     is_as_proved,
     new_environment,
-    reference_fingerprint,
     remove,
+    start_of,
 )
 from orchestrator.services.evidence import has_evidence
 from orchestrator.services.prepare import Report, SeatResult
@@ -110,18 +110,21 @@ def renew(
     """
     site, image = wave.site, wave.image
     check_image(centre, site, image)
-    reference = reference_fingerprint(centre, site, image)
+    start = start_of(centre, wave)
     centre.engine.ensure_network()
-    kept = _still_proved(centre, [item for item in environments if not item.touched and item.image == image], reference)
+    untouched = [item for item in environments if not item.touched]
+    kept = _still_proved(
+        centre, [item for item in untouched if (item.image, item.subject) == (image, start.subject)], start
+    )
     old = {item.seat: item for item in environments if item.name not in kept}
 
     with centre.locks.centre():
-        ready, cold, retired = _behind(centre, wave, {item.seat for item in environments}, set(old))
+        ready, cold, retired = _behind(centre, wave, start, {item.seat for item in environments}, set(old))
         centre.store.save(environments=[*cold.values(), *retired])
 
     results = dict.fromkeys((item.name for item in ready.values()), PROVED)
     if cold:
-        results |= bring_up(centre, chosen(cold, cold), reference, _("Making the new environments"))
+        results |= bring_up(centre, chosen(cold, cold), start, _("Making the new environments"))
     now = centre.clock.now()
     standbys = ready | cold
     switched = [
@@ -189,7 +192,7 @@ def dispose(centre: Centre, environments: Sequence[Environment], switched: Seque
 
 
 def _behind(
-    centre: Centre, wave: Wave, seats: set[int], to_renew: set[int]
+    centre: Centre, wave: Wave, start: Start, seats: set[int], to_renew: set[int]
 ) -> tuple[dict[int, Environment], dict[int, Environment], list[Environment]]:
     """What takes its place behind each seat *to_renew*: the standbys that are ready, and the environments to be made
     where there is none. And what is to be removed from *seats*."""
@@ -206,7 +209,7 @@ def _behind(
     cold: dict[int, Environment] = {}
     retired = []
     for item in (item for item in existing if item.seat in seats):
-        useful = item.seat in to_renew and fits(centre, item, wave.image)
+        useful = item.seat in to_renew and fits(centre, item, wave.image, start.subject)
         if item.role is EnvironmentRole.RETIRED:
             retired.append(item)
         elif item.role is EnvironmentRole.NEXT:
@@ -222,16 +225,16 @@ def _behind(
                 retired.append(replace(item, role=EnvironmentRole.RETIRED))
     retired += [replace(cold.pop(seat), role=EnvironmentRole.RETIRED) for seat in ready.keys() & cold.keys()]
     for seat in sorted(to_renew - ready.keys() - cold.keys()):
-        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.NEXT, existing)
+        made = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.NEXT, existing, start.subject)
         existing = [*existing, made]
         cold[seat] = made
     return ready, cold, retired
 
 
-def _still_proved(centre: Centre, environments: Sequence[Environment], reference: Fingerprint) -> set[str]:
+def _still_proved(centre: Centre, environments: Sequence[Environment], start: Start) -> set[str]:
     observed = centre.engine.observe()
     there = [item for item in environments if item.name in observed]
-    results = bring_up(centre, there, reference, _("Checking the untouched environments")) if there else {}
+    results = bring_up(centre, there, start, _("Checking the untouched environments")) if there else {}
     return {name for name, result in results.items() if result == PROVED}
 
 

@@ -12,12 +12,14 @@ from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import (
+    Start,
     bring_up,
     check_image,
     fits,
     is_as_proved,
     new_environment,
     reference_fingerprint,
+    start_of,
 )
 from orchestrator.services.extend import open_place
 from orchestrator.services.guard import lock_before
@@ -136,7 +138,11 @@ def _replace(
     *target*'s seat, and lead the candidate there. *credit* is the interruption; what was done since *lost_since* is
     lost with the switch, and given back as time."""
     check_image(centre, wave.site, wave.image)
-    reference = reference_fingerprint(centre, wave.site, wave.image)
+    if moved or point is not None:
+        reference = reference_fingerprint(centre, wave.site, wave.image)
+        start = Start(reference, reference)
+    else:
+        start = start_of(centre, wave)
     centre.engine.ensure_network()
     place = place.credited(credit)
     wave = wave.with_places(place)
@@ -151,8 +157,9 @@ def _replace(
                 raise EnvironmentFailed(
                     _("the environment {name} is not there any more").format(name=place.environment)
                 )
-        new, ready = _new(centre, wave, target.seat, kept.layer if kept else point.layer if point else None)
-        result = PROVED if ready else bring_up(centre, [new], reference, _("Making the new environment"))[new.name]
+        layer = kept.layer if kept else point.layer if point else None
+        new, ready = _new(centre, wave, target.seat, layer, start.subject)
+        result = PROVED if ready else bring_up(centre, [new], start, _("Making the new environment"))[new.name]
         if result != PROVED:
             raise NotProved(
                 _("Seat {seat:02d} stays as it is: {how}.").format(seat=place.seat, how=result),
@@ -226,7 +233,7 @@ def _replace(
     return Restored(after, point, kept, ready)
 
 
-def _new(centre: Centre, wave: Wave, seat: int, layer: str | None) -> tuple[Environment, bool]:
+def _new(centre: Centre, wave: Wave, seat: int, layer: str | None, subject: str | None) -> tuple[Environment, bool]:
     """The environment that comes next behind *seat*, stored, and whether it is a standby that is ready."""
     with centre.locks.centre():
         existing = centre.store.environments()
@@ -235,12 +242,12 @@ def _new(centre: Centre, wave: Wave, seat: int, layer: str | None) -> tuple[Envi
             for item in behind:
                 if (
                     item.role is EnvironmentRole.STANDBY
-                    and fits(centre, item, wave.image)
+                    and fits(centre, item, wave.image, subject)
                     and is_as_proved(centre, item)
                 ):
                     return item, True
         made = replace(
-            new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.NEXT, existing), layer=layer
+            new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.NEXT, existing, subject), layer=layer
         )
         # What an interrupted restore left behind the seat.
         left = [replace(item, role=EnvironmentRole.RETIRED) for item in behind if item.role is EnvironmentRole.NEXT]

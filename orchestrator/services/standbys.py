@@ -13,9 +13,10 @@ from orchestrator.services.environments import (
     fits,
     is_as_proved,
     new_environment,
-    reference_fingerprint,
+    start_of,
 )
 from orchestrator.services.prepare import disk_needed
+from orchestrator.services.subjects import begins_with
 
 MEMORY_PER_STANDBY = 160 * 2**20
 """Bytes. An idle environment takes less; it must also start."""
@@ -39,7 +40,7 @@ def standbys_status(centre: Centre) -> list[StandbyStatus]:
     lines = []
     for seat, wave in sorted(wanted(centre).items()):
         standby = behind.get(seat)
-        right = standby is not None and fits(centre, standby, wave.image)
+        right = standby is not None and fits(centre, standby, wave.image, begins_with(centre, wave))
         lines.append(
             StandbyStatus(
                 seat=seat,
@@ -73,7 +74,9 @@ def wanted(centre: Centre) -> dict[int, Wave]:
 
 
 def _serves(centre: Centre, active: Environment | None, wave: Wave) -> bool:
-    return active is not None and not active.touched and fits(centre, active, wave.image)
+    if active is None or active.touched:
+        return False
+    return fits(centre, active, wave.image, begins_with(centre, wave))
 
 
 def make_standby(centre: Centre) -> Environment | None:
@@ -85,7 +88,8 @@ def make_standby(centre: Centre) -> Environment | None:
     missing: Mapping[int, Wave] = {
         seat: wave
         for seat, wave in wanted(centre).items()
-        if seat not in behind or (behind[seat].proved_at is None and fits(centre, behind[seat], wave.image))
+        if seat not in behind
+        or (behind[seat].proved_at is None and fits(centre, behind[seat], wave.image, begins_with(centre, wave)))
     }
     if not missing or sum(item.proved_at is not None for item in behind.values()) >= limits.most:
         return None
@@ -95,15 +99,17 @@ def make_standby(centre: Centre) -> Environment | None:
     tried = {item.seat: item.generation for item in centre.store.environments()}
     seat = min(missing, key=lambda number: (missing[number].state is not WaveState.OPEN, tried.get(number, 0), number))
     wave = missing[seat]
-    reference = reference_fingerprint(centre, wave.site, wave.image)
+    start = start_of(centre, wave)
     centre.engine.ensure_network()
     with centre.locks.centre():
         existing = centre.store.environments()
         standby = next((item for item in existing if item.role is EnvironmentRole.STANDBY and item.seat == seat), None)
         if standby is None:
-            standby = new_environment(centre, seat, wave.site, wave.image, EnvironmentRole.STANDBY, existing)
+            standby = new_environment(
+                centre, seat, wave.site, wave.image, EnvironmentRole.STANDBY, existing, start.subject
+            )
             centre.store.save(environments=[standby])
-    result = bring_up(centre, [standby], reference, _("Making a standby"), gently=True)[standby.name]
+    result = bring_up(centre, [standby], start, _("Making a standby"), gently=True)[standby.name]
     with centre.locks.centre():
         now = next(item for item in centre.store.environments() if item.name == standby.name)
         if now.role is not EnvironmentRole.STANDBY:
@@ -133,7 +139,9 @@ def give_up_standbys(centre: Centre, *, pressed: bool = False) -> list[Environme
         useless = [
             item
             for seat, item in behind.items()
-            if seat not in meant or not fits(centre, item, meant[seat].image) or item.name in stale
+            if seat not in meant
+            or not fits(centre, item, meant[seat].image, begins_with(centre, meant[seat]))
+            or item.name in stale
         ]
         if pressed and not useless:
             useless = list(behind.values())[-1:]

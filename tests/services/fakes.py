@@ -6,6 +6,7 @@ from then on every call fails, as if the process had ended.
 """
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 from orchestrator.adapters.store import SqliteStore
 from orchestrator.domain import naming
+from orchestrator.domain.bank import Unlocked
 from orchestrator.domain.exam import Environment, EnvironmentRole, Site
 from orchestrator.domain.fingerprint import Fingerprint, content_digest
 from orchestrator.domain.guard import Category, Origin, Policy, Rule
@@ -94,6 +96,7 @@ class Container:
     started_at: datetime = START
     ended_at: datetime | None = None
     silent: bool = False
+    fixtures: bytes | None = None
     gentle: bool = False
     aside: bool = False
 
@@ -149,6 +152,8 @@ class World:
     noted: Noted | None = None
     drift: timedelta = timedelta()
     followed: int = 0
+    clear: dict[str, Unlocked] = field(default_factory=dict)
+    clear_references: dict[tuple[str, str], Fingerprint] = field(default_factory=dict)
 
     def container(self, seat: int) -> Container:
         """The one that the gateway leads to."""
@@ -236,6 +241,7 @@ def new_centre(world: World, made_from: Settings, fuse: Fuse | None = None, stor
         host=WorldHost(world),
         clock=WorldClock(world),
         progress=Silence(),
+        clear_text=MemoryClearText(world, fuse),
         policy_files=WorldLists(world),
         guard=None if made_from.guard.mode == "off" else MemoryGuard(world, fuse),
     )
@@ -561,6 +567,39 @@ class MemoryCopies:
             self.world.copies[name] = content
 
 
+@dataclass
+class MemoryClearText:
+    """*world.clear* is the memory: empty after a reboot."""
+
+    world: World
+    fuse: Fuse
+
+    def check(self) -> None:
+        self.fuse("clear_text.check")
+
+    def here(self) -> list[str]:
+        return sorted(self.world.clear)
+
+    def put(self, key: str, half_day: str, unlocked: Unlocked) -> None:
+        self.fuse("clear_text.put")
+        self.world.clear[key] = unlocked
+
+    def fixtures(self, key: str) -> bytes | None:
+        return self.world.clear[key].fixtures if key in self.world.clear else None
+
+    def reference(self, key: str, image: str) -> Fingerprint | None:
+        return self.world.clear_references.get((key, image))
+
+    def keep_reference(self, key: str, image: str, fingerprint: Fingerprint) -> None:
+        self.fuse("clear_text.keep_reference")
+        self.world.clear_references[key, image] = fingerprint
+
+    def remove(self, keys: Collection[str]) -> None:
+        self.fuse("clear_text.remove")
+        for key in keys:
+            self.world.clear.pop(key, None)
+
+
 class MemoryEngine:
     def __init__(self, world: World, fuse: Fuse) -> None:
         self._world, self._fuse = world, fuse
@@ -647,7 +686,13 @@ class MemoryEngine:
 
     def load(self, name: str, parts: Iterator[bytes]) -> None:
         self._call("load", name)
-        self._running(name).work = tuple(b"".join(parts).decode().splitlines())
+        found, content = self._running(name), b"".join(parts)
+        if found.aside:
+            found.work = tuple(content.decode().splitlines())
+        else:
+            # Once is right; twice, or over others, is not what it would be after once.
+            found.fixtures = (found.fixtures or b"") + content
+            self._fuse(f"engine.load {name}: loaded")
 
     def set_url(self, name: str, url: str) -> None:
         self._call("set_url", name)
@@ -717,11 +762,13 @@ class MemoryEngine:
         self._call("fingerprint", name)
         return fingerprint(self._running(name))
 
-    def reference(self, site: Site, image: str) -> Fingerprint:
+    def reference(self, site: Site, image: str, fixtures: bytes | None = None) -> Fingerprint:
         self._call("reference", site.value)
         self._world.references_taken += 1
         name = naming.reference_name("essai", site.value)
         self._world.containers[name] = Container(name, image)
+        if fixtures is not None:
+            self.load(name, iter([fixtures]))
         with contextlib.ExitStack() as stack:
             stack.callback(self._world.containers.pop, name)
             return fingerprint(self._world.containers[name])
@@ -790,6 +837,8 @@ class MemoryEngine:
 def fingerprint(container: Container) -> Fingerprint:
     files = {} if container.altered is None else {container.altered: "f:0644:0:33:" + "1" * 64}
     tables = {"wp_options": "143:" + "0" * 32, "wp_posts": f"{61 + len(container.work)}:" + "0" * 32}
+    if container.fixtures is not None:
+        tables["wp_postmeta"] = "1:" + hashlib.sha256(container.fixtures).hexdigest()[:32]
     manifest = "sha256:" + container.image[-8:]
     return Fingerprint(manifest, files, tables, content_digest(manifest, files, tables))
 
