@@ -778,6 +778,7 @@ class MemoryEngine:
         return {
             "site": "wordpress",
             "version": "6.8",
+            "language": "fr",
             "admin": "/",
             "login": "candidat",
             "password": "not for the jury",
