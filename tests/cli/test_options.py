@@ -105,6 +105,7 @@ def test_exit_codes_are_stable() -> None:
         "JournalBroken": 12,
         "NotFound": 13,
         "EnvironmentFailed": 14,
+        "SignatureInvalid": 15,
     }
     assert INTERRUPTED == 130
 
