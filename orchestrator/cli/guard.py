@@ -92,7 +92,7 @@ def off_command(
         context.confirm_typed(
             _("seats {seats} without guard").format(seats=_numbers(preview.excepted)),
             confirm,
-            _("Candidates work there, and will reach everything until their time is over. Type: {sentence}"),
+            _("Candidates work there, and will reach everything until their wave is over. Type: {sentence}"),
         )
     switched = switch_off(context.centre, seats, reason or "")
     show(

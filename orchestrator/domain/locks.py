@@ -11,7 +11,7 @@ from orchestrator.domain.lifecycle import WaveState
 @dataclass(frozen=True)
 class Override:
     """What a person has said of a seat's network. *locked*: until they take it back, whatever the waves are; *wave* is
-    None. Not *locked*: as long as a candidate works there in *wave*, in spite of it, for *reason*."""
+    None. Not *locked*: while a candidate works there in *wave*, in spite of it, for *reason*."""
 
     seat: int
     locked: bool

@@ -1,6 +1,7 @@
 """The guard: which seats it locks, by the waves and by hand, and the policy that it serves."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -133,7 +134,7 @@ def switch_on(centre: Centre, seats: Collection[int] = ()) -> Switched:
 
 
 def switch_off(centre: Centre, seats: Collection[int] = (), reason: str = "") -> Switched:
-    """Unlock *seats*, or all of the centre. Where a candidate works, only with a *reason*, and only until their time is
+    """Unlock *seats*, or all of the centre. Where a candidate works, only with a *reason*, and only until their wave is
     over.
 
     Raises NotFound, Refused without a guard or where a candidate works and no reason is given, EnvironmentFailed when
@@ -142,33 +143,38 @@ def switch_off(centre: Centre, seats: Collection[int] = (), reason: str = "") ->
     guard = guard_of(centre)
     named = _named(centre, seats)
     with centre.locks.centre():
-        working = _working(centre)
-        excepted = tuple(seat for seat in named if seat in working)
-        if excepted and not reason.strip():
+        working, waves = _working(centre), _opened(centre)
+        at_work = [seat for seat in named if seat in working]
+        if at_work and not reason.strip():
             raise Refused(
                 _("Candidates work at these seats: they stay locked."),
                 hint=_("To unlock one all the same, give the reason: `e5b guard off SEAT --reason REASON`."),
                 details=[
-                    _("seat {seat:02d}: wave {wave}").format(seat=seat, wave=working[seat].id) for seat in excepted
+                    _("seat {seat:02d}: wave {wave}").format(seat=seat, wave=working[seat].id) for seat in at_work
                 ],
             )
+        # One that is shut may be given more time: it opens without being locked then.
+        excepted = tuple(seat for seat in named if seat in waves) if reason.strip() else ()
         now = centre.clock.now()
         centre.store.save(
             Entry("guard.off", data={"seats": list(named), "reason": reason} if reason else {"seats": list(named)}),
-            *(Entry("guard.excepted", working[seat].id, seat, {"reason": reason}) for seat in excepted),
+            *(Entry("guard.excepted", waves[seat].id, seat, {"reason": reason}) for seat in excepted),
             overrides={
-                seat: Override(seat, False, now, reason, working[seat].id) if seat in working else None
-                for seat in named
+                seat: Override(seat, False, now, reason, waves[seat].id) if seat in excepted else None for seat in named
             },
         )
-        turn_on(centre)
-    # Seats that wait for nothing but this open now.
+        with suppress(E5BError):
+            turn_on(centre)
+    # It also opens the seats that waited for nothing but this.
     centre.serve()
-    state = guard.state()
+    try:
+        state = guard.state()
+    except E5BError:
+        state = None
     if state is None or state.locked & set(named) - centre.locked():
         raise EnvironmentFailed(
             _("The guard does not confirm that the seats are unlocked."),
-            hint=_("`e5b guard status` says what is wrong; then run the command again."),
+            hint=_("It is stored, and holds as soon as the guard runs: `e5b guard status` says what is wrong."),
         )
     return Switched(named, excepted)
 
@@ -187,15 +193,21 @@ def exceptions(centre: Centre, wave: Wave, reason: str) -> dict[int, Override | 
     return {place.seat: Override(place.seat, False, now, reason, wave.id) for place in wave.places if place.taking_part}
 
 
-def _working(centre: Centre) -> dict[int, Wave]:
-    """The wave of each seat where a candidate works, or is let in now."""
+def _opened(centre: Centre) -> dict[int, Wave]:
+    """The wave of each seat that was opened in a wave that is open, or being opened."""
     return {
         place.seat: wave
         for wave in centre.store.waves()
         if wave.state in {WaveState.PREPARED, WaveState.OPEN}
         for place in wave.places
-        if place.working
+        if place.taking_part and place.opened_at is not None
     }
+
+
+def _working(centre: Centre) -> dict[int, Wave]:
+    """The wave of each seat where a candidate works now, or is let in."""
+    places = ((seat, wave, wave.place(seat)) for seat, wave in _opened(centre).items())
+    return {seat: wave for seat, wave, place in places if place is not None and place.working}
 
 
 def _named(centre: Centre, seats: Collection[int]) -> tuple[int, ...]:

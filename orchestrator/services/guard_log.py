@@ -13,7 +13,7 @@ from orchestrator.errors import Busy
 from orchestrator.i18n import _
 from orchestrator.ports import Attempt, Entry
 from orchestrator.services.alarms import clear_alarm, raise_alarm
-from orchestrator.services.centre import Centre
+from orchestrator.services.centre import PROBE, Centre
 from orchestrator.services.clock import Told
 
 MINUTE = timedelta(minutes=1)
@@ -63,10 +63,11 @@ class Reader:
         if not batch:
             return
         drift = centre.clock.drift()
-        read = [replace(item, at=item.at - drift) for item in batch]
+        # Whoever probes knows what they have tried.
+        read = [replace(item, at=item.at - drift) for item in batch if item.seat != PROBE]
         waves = centre.store.waves()
-        first = min(_minute(item.at) for item in read)
-        counted = {_key(item): item for item in centre.store.tried(since=first)}
+        first = min((_minute(item.at) for item in read), default=None)
+        counted = {} if first is None else {_key(item): item for item in centre.store.tried(since=first)}
         different = Counter((item.minute, item.seat) for item in counted.values())
         changed: dict[tuple[object, ...], Tried] = {}
         for item in read:
@@ -82,7 +83,7 @@ class Reader:
             known = counted[_key(tries)]
             counted[_key(tries)] = changed[_key(tries)] = replace(known, count=known.count + 1)
         # In one transaction: nothing is lost, nothing is counted twice, whenever this process ends.
-        centre.store.save(tried=list(changed.values()), tried_mark=read[-1].mark)
+        centre.store.save(tried=list(changed.values()), tried_mark=batch[-1].mark)
         for item in read:
             self._watch(item, _wave(waves, item))
 

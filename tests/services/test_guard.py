@@ -340,6 +340,23 @@ def test_unlocking_that_is_not_confirmed_is_said(lab: Lab) -> None:
     assert look(lab) == [] and locked(lab) == {1, 3}
 
 
+def test_a_way_out_when_the_guard_does_not_come_back(lab: Lab) -> None:
+    lab.at("prepared").give_time(1, 30)
+    lab.at("open").world.later(minutes=26)
+    tick(lab.centre(), lambda about, what: None)
+    lab.world.guard = None
+    lab.world.faults["ensure", "guard"] = BROKEN
+    for seat in (1, 2):
+        with pytest.raises(EnvironmentFailed, match="not confirm"):
+            switch_off(lab.centre(), [seat], "the guard is dead")
+    extend(lab.centre(), 1, timedelta(minutes=10), "noise")
+    assert lab.world.served() == {1: "open", 2: "open", 3: "open"}
+    lab.world.faults.clear()
+    assert look(lab) == [] and locked(lab) == {3}
+    switch_on(lab.centre())
+    assert locked(lab) == {1, 2, 3}
+
+
 def test_a_seat_that_is_none(lab: Lab) -> None:
     for switch in (switch_on, switch_off):
         with pytest.raises(NotFound):

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.domain.exam import AlarmKind
 from orchestrator.ports import Attempt
+from orchestrator.services.centre import PROBE
 from orchestrator.services.close import close
 from orchestrator.services.guard import guard_status, switch_on
 from orchestrator.services.guard_log import DIFFERENT, REST, Reader, guard_log
@@ -151,6 +152,15 @@ def test_who_scans_does_not_fill_the_journal(lab: Lab) -> None:
     tries(lab, 1, "192.0.2.9:3/tcp", layer="network")
     read(lab)
     assert counts(lab)[1, REST] == 101 - DIFFERENT and counts(lab)[1, "192.0.2.9:3/tcp"] == 2
+
+
+def test_what_a_probe_tries_is_no_attempt(lab: Lab) -> None:
+    tries(lab, PROBE, times=20)
+    read(lab)
+    tries(lab, 1)
+    tries(lab, PROBE)
+    read(lab)
+    assert counts(lab) == {(1, DRIVE): 1} and lab.centre().store.tried_mark() == "22"
 
 
 # The alarm
