@@ -112,6 +112,18 @@ def test_a_file_of_another_kind_is_refused_without_a_fault_for_each_line(folder:
     assert len(caught.value.details) == 201
 
 
+def test_a_million_names_are_taken_whole_and_a_fault_in_the_last_line_refuses_all(folder: Path) -> None:
+    (folder / "social.txt").write_text("".join(f"site{n:x}.example\n" for n in range(1_000_000)), encoding="ascii")
+    lists = read(folder)
+    policy = merge(lists.rules)
+    assert len(beyond_the_projects(lists)) == 1_000_000
+    assert [policy.decide(f"www.site{n}.example").blocked for n in ("0", "f423f", "f4240")] == [True, True, False]
+    (folder / "social.txt").write_text("a.example\n" * 100_000 + "no name\n", encoding="ascii")
+    with pytest.raises(InputInvalid) as caught:
+        read(folder)
+    assert [told(fault, folder) for fault in caught.value.details] == ["social.txt:100001: no name is no host name"]
+
+
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(InputInvalid) as caught:
         read(tmp_path / "missing")
