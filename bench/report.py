@@ -119,6 +119,9 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
         if targets_only and wanted is None:
             continue
         targets = {_wanted(item) for item in found.values() if item.target is not None}
+        if "" in found:
+            # The same for every site: said once.
+            found = {sites[0]: found[""]}
         cells = [_cell(found[site], several=len(targets) > 1) if site in found else "" for site in sites]
         lines.append(f"| {name} | {' | '.join([*cells, ' / '.join(sorted(targets))])} |")
     if not targets_only:

@@ -1,29 +1,15 @@
 """A candidate's own tool behind the guard: a real browser at a seat, with what browsers do on their own account."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Error, Page, Playwright, sync_playwright
 
 from tests.guard import lab
-from tests.guard.conftest import Guarded
+from tests.guard.behind import Guarded
+from tests.guard.browsing import QUIC, browser_at
 from tests.guard.lab import Lab
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *(
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable",
-    ),
-)
-NO_QUIC = ("--disable-quic",)
-QUIC = ("--enable-quic", "--origin-to-force-quic-on=drive.test:443,search.test:443")
 
 FETCH = "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).then(() => true, () => false)"
 """As a page's own picture or script is fetched: on a connection that is there already, if there is one."""
@@ -33,30 +19,6 @@ FETCH = "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).then(() =>
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as made:
         yield made
-
-
-@contextmanager
-def browser_at(
-    playwright: Playwright, made: Lab, seat: int, folder: Path, flags: tuple[str, ...] = NO_QUIC
-) -> Iterator[Page]:
-    """A browser that trusts the lab's authority, as every browser trusts the real ones."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    program = found or playwright.chromium.executable_path
-    store = folder / "home" / ".pki" / "nssdb"
-    if not store.exists():
-        store.mkdir(parents=True)
-        subprocess.run(["certutil", "-d", f"sql:{store}", "-N", "--empty-password"], check=True)
-        authority = ("-n", "lab", "-t", "C,,", "-i", made.folder / "ca.pem")
-        subprocess.run(["certutil", "-d", f"sql:{store}", "-A", *authority], check=True)
-    start = folder / f"chromium-{seat}"
-    start.write_text(f'#!/bin/sh\nexec {" ".join(made.seats[seat].enter)} "{program}" "$@"\n')
-    start.chmod(0o755)
-    env: dict[str, str | float | bool] = {**os.environ, "HOME": str(folder / "home")}
-    opened = playwright.chromium.launch(executable_path=start, args=[*FLAGS, *flags], env=env)
-    try:
-        yield opened.new_page()
-    finally:
-        opened.close()
 
 
 def reaches_beside(page: Page) -> bool:

@@ -12,14 +12,15 @@ import pytest
 
 from orchestrator.domain.probes import Matrix, Verdict, matrix
 from tests.guard import lab
-from tests.guard.conftest import MODES, PLANS, SEATED, Guarded
+from tests.guard.behind import Guarded
+from tests.guard.conftest import PLANS, SEATED
 from tests.guard.lab import Answer, Lab
 
 ALWAYS_CLOSED = ("v6-", "seat-", "host-", "other-site", "proxy-host-", "proxy-seat", "proxy-v6", "direct-")
 """What begins so is closed for an open seat too."""
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", PLANS)
 def test_everything_is_reached_without_a_guard(mode: str, reached: dict[str, Answer]) -> None:
     """A probe that is closed when nothing closes it would show nothing later."""
     results = reached[mode]["results"]
@@ -30,7 +31,7 @@ def test_a_locked_seat_reaches_its_site_and_the_web_and_nothing_else(
     guarded: Guarded, reached: dict[str, Answer]
 ) -> None:
     guarded.lock(1)
-    answer = guarded.probe(earlier=reached[guarded.mode])
+    answer = guarded.probe(PLANS[guarded.mode], earlier=reached[guarded.mode])
     found = matrix(PLANS[guarded.mode], reached[guarded.mode]["results"], answer["results"])
     assert faults(found) == []
     assert found.green
@@ -40,7 +41,7 @@ def test_what_is_refused_is_refused_at_once(guarded: Guarded, reached: dict[str,
     """Refused aloud: a page that waits for a blocked part of it would seem broken. A server's words that never come
     are waited for."""
     guarded.lock(1)
-    answer = guarded.probe(earlier=reached[guarded.mode])
+    answer = guarded.probe(PLANS[guarded.mode], earlier=reached[guarded.mode])
     slow = {id_ for id_, item in answer["results"].items() if item["seconds"] > 2}
     assert {id_ for id_ in slow if not id_.startswith(("ssh-80", "ssh-443"))} == set()
 
@@ -48,7 +49,7 @@ def test_what_is_refused_is_refused_at_once(guarded: Guarded, reached: dict[str,
 def test_an_open_seat_reaches_what_its_network_offers(guarded: Guarded, reached: dict[str, Answer]) -> None:
     """Outside the waves a school works as always."""
     guarded.lock()
-    answer = guarded.probe(earlier=reached[guarded.mode])
+    answer = guarded.probe(PLANS[guarded.mode], earlier=reached[guarded.mode])
     closed = [id_ for id_, item in answer["results"].items() if not item["reached"]]
     # The proxy reads the name in any case, and opens tunnels to nothing but the Web.
     beside = ("ssh-", "tcp-", "doh-address", "proxy-address", "proxy-no-name", "proxy-sni", "tls-no-name")
@@ -58,7 +59,7 @@ def test_an_open_seat_reaches_what_its_network_offers(guarded: Guarded, reached:
 
 def test_an_unknown_machine_gets_nothing(guarded: Guarded, reached: dict[str, Answer]) -> None:
     with as_seat_1(guarded.lab, guarded.lab.unknown):
-        answer = guarded.probe(earlier=reached[guarded.mode])
+        answer = guarded.probe(PLANS[guarded.mode], earlier=reached[guarded.mode])
     assert [id_ for id_, item in answer["results"].items() if item["reached"] and not own(id_)] == []
 
 
@@ -82,7 +83,7 @@ def test_a_locked_seat_that_takes_something_of_an_open_one_gets_nothing(
         else:
             own_again = moved(routed.lab, 1, mac=lab.mac(3))
         with own_again:
-            answer = routed.probe(earlier=reached["gateway"])
+            answer = routed.probe(PLANS["gateway"], earlier=reached["gateway"])
         assert [id_ for id_, item in answer["results"].items() if item["reached"]] == []
     finally:
         back_on(routed.lab, 3)
@@ -95,7 +96,7 @@ def test_a_machine_that_takes_both_is_that_seat_and_no_more(routed: Guarded, rea
     routed.lab.seats[3].run("ip", "link", "set", "eth0", "down")
     try:
         with moved(routed.lab, 1, address=lab.address(3), mac=lab.mac(3)):
-            answer = routed.probe(earlier=reached["gateway"])
+            answer = routed.probe(PLANS["gateway"], earlier=reached["gateway"])
         found = matrix(PLANS["gateway"], reached["gateway"]["results"], answer["results"])
         assert [line.probe.id for line in found.of(Verdict.OPEN)] in ([], ["other-site"])
     finally:
