@@ -61,7 +61,9 @@ def explain(policy: Policy, settings: Settings, asked: str) -> Explanation:
     decision = policy.decide(name)
     if port is not None and port not in _PORTS and not decision.blocked:
         return Explanation(asked, name, True, None, False, (Layer.NETWORK,))
-    return Explanation(asked, name, decision.blocked, decision.rule, False, (Layer.DNS, Layer.NAME))
+    # A browser that uses a proxy asks no name server.
+    layers = (Layer.NAME,) if settings.guard.mode == "proxy" else (Layer.DNS, Layer.NAME)
+    return Explanation(asked, name, decision.blocked, decision.rule, False, layers)
 
 
 def sentences(found: Explanation) -> list[str]:
@@ -88,12 +90,11 @@ def sentences(found: Explanation) -> list[str]:
         )
     if not found.blocked:
         return [_("{asked}: open.").format(asked=found.asked), why]
-    return [
-        _("{asked}: blocked.").format(asked=found.asked),
-        why,
-        _("By the name server: it answers with this machine, where a page explains it over http."),
-        _("By the name that a connection gives (TLS, HTTP): it is closed, whatever address it goes to."),
-    ]
+    told = {
+        Layer.DNS: _("By the name server: it answers with this machine, where a page explains it over http."),
+        Layer.NAME: _("By the name that a connection gives (TLS, HTTP): it is closed, whatever address it goes to."),
+    }
+    return [_("{asked}: blocked.").format(asked=found.asked), why, *(told[layer] for layer in found.layers)]
 
 
 def _target(asked: str) -> tuple[str, int | None]:

@@ -122,7 +122,7 @@ def test_explain_takes_a_name_a_url_or_an_address(
     assert (result.blocked, result.layers) == (blocked, layers)
 
 
-def test_explain_names_the_rule_and_where_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_names_the_rule_and_where_it_stands(tmp_path: Path) -> None:
     settings = fakes.settings(tmp_path)
     policy = merge([rule("google.com", False, line=4), rule("drive.google.com", line=7)])
     assert sentences(explain(policy, settings, "x.drive.google.com"))[:2] == [
@@ -136,6 +136,13 @@ def test_explain_names_the_rule_and_where_it_stands(tmp_path: Path, monkeypatch:
     assert sentences(explain(policy, settings, "lemonde.fr")) == ["lemonde.fr: open.", "No rule names it."]
     only = merge([], only_allowed=True)
     assert "only what is allowed is open" in sentences(explain(only, settings, "lemonde.fr"))[1]
+
+
+def test_a_browser_behind_a_proxy_asks_no_name_server(tmp_path: Path) -> None:
+    settings = fakes.settings(tmp_path, guard={"mode": "proxy", "resolvers": ["192.0.2.53"]})
+    result = explain(merge([rule("drive.google.com")]), settings, "drive.google.com")
+    assert result.blocked and result.layers == (Layer.NAME,)
+    assert len(sentences(result)) == 3
 
 
 def test_explain_knows_the_seats_own_sites(tmp_path: Path) -> None:
