@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,15 @@ def test_the_projects_lists_close_platforms_and_leave_the_search_open() -> None:
     policy = merge(read(None).rules)
     assert [name for name in VERDICTS["closed"] if not policy.decide(name).blocked] == []
     assert [name for name in VERDICTS["open"] if policy.decide(name).blocked] == []
+
+
+def test_what_the_probe_takes_for_closed_is_closed() -> None:
+    """In the field it tries these; they and the lists are changed together."""
+    policy = merge(read(None).rules)
+    probes = tomllib.loads((PROJECT / "probes.toml").read_text(encoding="utf-8"))
+    closed = [*probes["platforms"], *(probes[key]["name"] for key in ("blocked", "deep", "shared", "doh"))]
+    assert [name for name in closed if not policy.decide(name).blocked] == []
+    assert [probes[key]["name"] for key in ("search", "allowed") if policy.decide(probes[key]["name"]).blocked] == []
 
 
 def test_the_search_works_where_only_what_is_allowed_is_open() -> None:
