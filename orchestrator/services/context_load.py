@@ -2,7 +2,8 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -36,7 +37,8 @@ class Depot:
 @dataclass(frozen=True)
 class Loaded:
     """*loaded* and *kept* are images by name: those that the engine did not have, and had. *proved* are the sites whose
-    reference fingerprint was measured here and is the package's. *done* is False for what would be done."""
+    reference fingerprint was measured here and is the package's. *seconds*: of ``verify``, ``load`` and ``prove``.
+    *done* is False for what would be done."""
 
     version: str
     session: str
@@ -44,6 +46,7 @@ class Loaded:
     kept: tuple[str, ...]
     proved: tuple[str, ...]
     candidate: tuple[str, ...]
+    seconds: Mapping[str, float]
     done: bool = True
 
 
@@ -54,8 +57,15 @@ def load(depot: Depot, path: Path, base: Path | None = None, *, dry_run: bool = 
     goes on. Raises SignatureInvalid, Refused (an older version, no base, a wave is open), NoSpace, NotProved with
     nothing left of what was loaded, and what the engine raises.
     """
-    centre = depot.centre
+    centre, seconds, begun = depot.centre, dict[str, float](), time.monotonic()
+
+    def over(part: str) -> None:
+        nonlocal begun
+        now = time.monotonic()
+        seconds[part], begun = now - begun, now
+
     manifest = verify(depot.signatures, depot.packages, path, centre.settings.trust.public_key, centre.progress)
+    over("verify")
     _check_allowed(centre, manifest)
     names = {image.name: _name(centre, image) for image in manifest.images}
     missing = [image for image in manifest.images if centre.engine.image(image.id) is None]
@@ -67,6 +77,7 @@ def load(depot: Depot, path: Path, base: Path | None = None, *, dry_run: bool = 
         kept=kept,
         proved=tuple(site.value for site in manifest.sites),
         candidate=manifest.candidate,
+        seconds=seconds,
     )
     with ExitStack() as stack:
         package = stack.enter_context(depot.packages.open(path))
@@ -86,7 +97,9 @@ def load(depot: Depot, path: Path, base: Path | None = None, *, dry_run: bool = 
         centre.store.save(Entry("context.load", data=data))
         for image in missing:
             depot.images.load(source(image), centre.progress)
+        over("load")
         references = _prove(depot, package, missing)
+        over("prove")
     for image in manifest.images:
         depot.images.tag(image.id, _version_tag(manifest, image))
         depot.images.tag(image.id, names[image.name])
