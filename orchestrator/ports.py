@@ -576,6 +576,9 @@ class Locks(Protocol):
     def supervised(self) -> bool:
         """Whether a process supervises the centre now."""
 
+    def subject(self) -> AbstractContextManager[None]:
+        """Held while one command unlocks a subject: codes are tried one after the other. Raises Busy with who does."""
+
     def jury(self) -> AbstractContextManager[None]:
         """Held while one command shows a sealed site, or takes it away. Raises Busy with who does."""
 

@@ -146,6 +146,16 @@ class FileLocks:
             return holder is not None
 
     @contextmanager
+    def subject(self) -> Iterator[None]:
+        with self._held(".subject.lock", "subject unlock", self._wait) as holder:
+            if holder is not None:
+                raise Busy(
+                    _("A subject is being unlocked: {holder}.").format(holder=holder),
+                    hint=_("Wait until it ends, then run the command again."),
+                )
+            yield
+
+    @contextmanager
     def jury(self) -> Iterator[None]:
         with self._held(".jury.lock", "evidence open", self._wait) as holder:
             if holder is not None:

@@ -7,7 +7,7 @@ import click
 from rich.filesize import decimal
 
 from orchestrator import wiring
-from orchestrator.cli.context import Context, json_option, pass_context
+from orchestrator.cli.context import Context, dry_run_option, json_option, pass_context
 from orchestrator.cli.key import key_password, password_option
 from orchestrator.cli.output import err, out, show
 from orchestrator.domain.bank import Role
@@ -15,6 +15,7 @@ from orchestrator.domain.exam import Site
 from orchestrator.i18n import _, ngettext
 from orchestrator.services.bank_check import Checked, check
 from orchestrator.services.bank_codes import letters
+from orchestrator.services.bank_load import check_bank, load_bank
 from orchestrator.services.bank_render import render
 from orchestrator.services.bank_seal import read_codes, refuse_faults, seal
 from orchestrator.settings import Sites
@@ -25,7 +26,7 @@ without_engine_option = click.option(
 )
 
 
-@click.group("bank", help=_("The national bank of subjects: new, check, render, seal, codes."))
+@click.group("bank", help=_("The national bank of subjects: new, check, render, seal, codes; load in a centre."))
 def group() -> None:
     pass
 
@@ -187,3 +188,33 @@ def codes_command(context: Context, codes: Path, output: Path, second_lock: tupl
             out.print(_("Keep the spares' letters in the academy: they are given after an incident."))
 
     show(context.as_json, {"letters": written}, text)
+
+
+@group.command("load", help=_("Load the sealed bank FILE into this centre: signature, version and completeness first."))
+@click.argument("file", type=click.Path(path_type=Path))
+@dry_run_option
+@json_option
+@pass_context
+def load_command(context: Context, file: Path, dry_run: bool) -> None:
+    act = check_bank if dry_run else load_bank
+    found = act(context.settings, context.store, wiring.sealed_banks(), wiring.signatures(), file)
+
+    def text() -> None:
+        sentence = (
+            _("Nothing was done: {session}, version {version}, would be loaded: {count} half-days.")
+            if dry_run
+            else _("{session}, version {version}, is loaded: {count} half-days. Nothing of it is open.")
+            if found.changed
+            else _("{session}, version {version}, was loaded already: {count} half-days.")
+        )
+        out.print(sentence.format(session=found.bank.session, version=found.bank.version, count=len(found.half_days)))
+
+    value = {
+        "session": found.bank.session,
+        "version": found.bank.version,
+        "sealed_at": found.bank.sealed_at,
+        "signed": found.comment,
+        "half_days": found.half_days,
+        "changed": found.changed and not dry_run,
+    }
+    show(context.as_json, value, text)

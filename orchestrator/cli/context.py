@@ -15,6 +15,7 @@ from orchestrator.errors import Refused
 from orchestrator.i18n import _
 from orchestrator.ports import PolicyFiles, Progress, Store
 from orchestrator.services.centre import Centre
+from orchestrator.services.subjects import remove_over
 from orchestrator.settings import Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,7 +38,11 @@ class Context:
 
     @cached_property
     def centre(self) -> Centre:
-        return wiring.centre(self.settings, self.progress)
+        centre = wiring.centre(self.settings, self.progress)
+        # Whether or not it is supervised: no command leaves a subject in memory once its half-day is over.
+        if centre.clear_text.here():
+            remove_over(centre)
+        return centre
 
     @cached_property
     def store(self) -> Store:

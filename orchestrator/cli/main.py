@@ -34,6 +34,7 @@ ELSEWHERE = {
     "journal": "journal:group",
     "serve": "serve:command",
     "bank": "bank:group",
+    "subject": "subject:group",
     "setup": "setup:setup",
     "image": "setup:image",
     "context": "context_package:group",

@@ -13,6 +13,7 @@ from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import chosen
 from orchestrator.services.guard import exceptions, lock_before, was_green_today
+from orchestrator.services.subjects import check_here, subject_to_give
 
 
 def open_wave(
@@ -21,8 +22,9 @@ def open_wave(
     """Open every seat that takes part. Seats in *leave_out* stay closed for the whole wave. *without_guard* is the
     reason why the guard locks no seat of this wave.
 
-    Raises Refused unless the wave is prepared, NotProved when a seat that is not left out is not proved or has
-    stopped since, NotFound for an unknown seat, EnvironmentFailed when the guard cannot lock the seats.
+    Raises Refused unless the wave is prepared and, where a bank is loaded, its subject is unlocked, NotProved when a
+    seat that is not left out is not proved (with the subject's fixtures) or has stopped since, NotFound for an unknown
+    seat, EnvironmentFailed when the guard cannot lock the seats.
     """
     wave = centre.wave(wave_id)
     with centre.locks.room(wave.room, f"wave open {wave.id}"):
@@ -54,6 +56,7 @@ def _reached(centre: Centre, wave: Wave) -> bool:
 
 def _begin_again(centre: Centre, wave: Wave, without_guard: str | None) -> Wave:
     """No candidate has seen their site: their time begins now."""
+    check_here(centre, wave)
     now = centre.clock.now()
     wave = replace(
         wave, places=tuple(replace(place, opened_at=now) if place.opened_at else place for place in wave.places)
@@ -86,12 +89,13 @@ def _save(
 
 def _begin(centre: Centre, wave: Wave, leave_out: Collection[int], without_guard: str | None) -> Wave:
     """Check the gate, then store the opening before anything is opened."""
+    subject = subject_to_give(centre, wave)
     for seat in leave_out:
         if wave.place(seat) is None:
             raise NotFound(_("Seat {seat} is not in wave {wave}.").format(seat=seat, wave=wave.id))
     places = tuple(replace(place, left_out=place.seat in leave_out) for place in wave.places)
     taking_part = [place for place in places if place.taking_part]
-    observed = centre.engine.observe()
+    observed, active = centre.engine.observe(), centre.active()
     faults: list[str] = []
     for place in taking_part:
         seen = observed.get(place.environment or "")
@@ -99,6 +103,8 @@ def _begin(centre: Centre, wave: Wave, leave_out: Collection[int], without_guard
             faults.append(_("seat {seat:02d}: {how}").format(seat=place.seat, how=place.proof or _("not prepared")))
         elif seen is None or not seen.running:
             faults.append(_("seat {seat:02d}: its environment has stopped").format(seat=place.seat))
+        elif subject is not None and active[place.seat].subject != subject.begins_with:
+            faults.append(_("seat {seat:02d}: it is not proved with the subject's fixtures").format(seat=place.seat))
     if faults:
         raise NotProved(
             _("Wave {wave} is not wholly proved: it was not opened.").format(wave=wave.id),
@@ -114,13 +120,18 @@ def _begin(centre: Centre, wave: Wave, leave_out: Collection[int], without_guard
     wave = replace(
         wave,
         intent=Action.OPEN,
+        subject=None if subject is None else subject.key,
         places=tuple(replace(place, opened_at=now if place.taking_part else None) for place in places),
     )
-    environments = chosen(centre.active(), [place.seat for place in taking_part])
+    environments = chosen(active, [place.seat for place in taking_part])
     _save(
         centre,
         wave,
-        {"left_out": sorted(leave_out), "opened_at": now.isoformat()},
+        {
+            "left_out": sorted(leave_out),
+            "opened_at": now.isoformat(),
+            **({} if subject is None else {"subject": subject.key, "role": subject.role.value}),
+        },
         [replace(item, touched=True, wave=wave.id) for item in environments],
         without_guard,
     )

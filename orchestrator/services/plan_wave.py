@@ -22,6 +22,7 @@ from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import check_image
+from orchestrator.services.subjects import check_site
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def plan_wave(
 ) -> Wave:
     """Store a planned wave. A wave that is planned and not prepared yet may be planned again: it is replaced.
 
-    Raises InputInvalid with every fault of the list, NotFound for an unknown room, Refused when the wave has begun,
-    ImageUnusable when the site's image cannot be used.
+    Raises InputInvalid with every fault of the list, NotFound for an unknown room, Refused when the wave has begun or
+    the half-day's subject is for another site, ImageUnusable when the site's image cannot be used.
     """
     known_room = centre.settings.room(room)
     if known_room is None:
@@ -105,6 +106,7 @@ def plan_wave(
             for item in sorted(candidates, key=lambda item: item.seat)
         ),
     )
+    check_site(centre, wave)
     with centre.locks.room(room, f"wave plan {wave.id}"):
         known = centre.store.wave(wave.id)
         if known is not None and (known.state is not WaveState.PLANNED or known.intent is not None):

@@ -65,6 +65,15 @@ def subject_to_give(centre: Centre, wave: Wave) -> SubjectRecord | None:
     return record
 
 
+def check_here(centre: Centre, wave: Wave) -> None:
+    """Raises Refused when the subject that the wave was given is not in memory any more."""
+    if wave.subject is not None and wave.subject not in centre.clear_text.here():
+        raise Refused(
+            _("The subject of wave {wave} is not in this machine's memory any more.").format(wave=wave.id),
+            hint=_("Unlock it again: `e5b subject unlock`, with the same code."),
+        )
+
+
 def remove_over(centre: Centre) -> list[SubjectRecord]:
     """Remove the clear text of every half-day that is over, and the environments that nobody has worked in and that
     have its fixtures; the subjects that were removed now. A subject that candidates still work on stays until they have

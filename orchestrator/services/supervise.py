@@ -25,6 +25,7 @@ from orchestrator.services.prepare import DISK_RESERVE
 from orchestrator.services.restore import LAST, REFERENCE, restore
 from orchestrator.services.seal import seal_left_behind
 from orchestrator.services.standbys import give_up_standbys, make_standby
+from orchestrator.services.subjects import remove_over
 from orchestrator.services.watch import DISK_INTERVAL, is_overflowing, stop_overflow
 
 INTERVAL = 0.5
@@ -316,6 +317,7 @@ class Supervisor:
         pressed = memory < MEMORY_LEAST
         self._state(AlarmKind.MEMORY, pressed, _("memory is short: {free} MB are free").format(free=memory // 10**6))
         give_up_standbys(centre, pressed=pressed)
+        self._look_at_subject()
         drift = centre.clock.drift()
         self._state(
             AlarmKind.CLOCK,
@@ -323,6 +325,18 @@ class Supervisor:
             _("the system's clock was set: it is {seconds:+.0f} s from the exam's, which does not follow it").format(
                 seconds=drift.total_seconds()
             ),
+        )
+
+    def _look_at_subject(self) -> None:
+        """The clear text of a half-day that is over goes; what candidates work on must be there."""
+        for record in remove_over(self.centre):
+            self.tell(record.half_day, _("the half-day is over: its subject is removed from memory"))
+        here = self.centre.clear_text.here()
+        missing = {wave.subject for wave, _place in self.centre.working() if wave.subject not in {None, *here}}
+        self._state(
+            AlarmKind.SUBJECT,
+            bool(missing),
+            _("the subject is not shown any more: unlock it again (`e5b subject unlock`)"),
         )
 
     def _state(self, kind: AlarmKind, on: bool, message: str) -> None:

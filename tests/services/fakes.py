@@ -359,6 +359,11 @@ class MemoryLocks:
         return self.world.supervised
 
     @contextmanager
+    def subject(self) -> Iterator[None]:
+        self.fuse("locks.subject")
+        yield
+
+    @contextmanager
     def jury(self) -> Iterator[None]:
         self.fuse("locks.jury")
         yield
