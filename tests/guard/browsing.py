@@ -39,6 +39,6 @@ def browser_at(
     env: dict[str, str | float | bool] = {**os.environ, "HOME": str(folder / "home")}
     opened = playwright.chromium.launch(executable_path=start, args=[*FLAGS, *flags], env=env)
     try:
-        yield opened.new_page()
+        yield opened.new_context().new_page()
     finally:
         opened.close()

@@ -34,9 +34,14 @@ def peers(made: Lab, path: str) -> set[str]:
 
 
 def fails(page: Page, url: str) -> str:
-    with pytest.raises(Error) as caught:
-        page.goto(url)
-    return caught.value.message
+    """Why *url* cannot be shown, in a tab of its own: the browser's own page about it comes a moment later."""
+    tab = page.context.new_page()
+    try:
+        with pytest.raises(Error) as caught:
+            tab.goto(url)
+        return caught.value.message
+    finally:
+        tab.close()
 
 
 def test_without_a_guard_the_browser_reaches_what_the_guard_must_close(
