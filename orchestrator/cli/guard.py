@@ -276,7 +276,7 @@ def probe_command(
         _("The guard does not hold everything that it should."),
         hint=_("docs/fr/filtrage.md says what each attempt means."),
         details=[
-            f"{line.attempt}: {_(VERDICTS[line.verdict][0])}"
+            f"{_(line.attempt)} ({line.id}): {_(VERDICTS[line.verdict][0])}"
             for line in (*probed.of(Verdict.OPEN), *probed.of(Verdict.BROKEN))
         ],
     )
@@ -290,10 +290,11 @@ def probe_command(
 def _show_probed(probed: Probed) -> None:
     yes, no = _("reached"), _("not reached")
     table(
-        [_("Attempt"), _("Unlocked"), _("Locked"), _("Verdict"), _("Seen")],
+        [_("Attempt"), "", _("Unlocked"), _("Locked"), _("Verdict"), _("Seen")],
         [
             [
-                line.attempt,
+                _(line.attempt),
+                line.id,
                 yes if line.unlocked else no,
                 yes if line.locked else no,
                 Text(_(VERDICTS[line.verdict][0]), style=VERDICTS[line.verdict][1]),
