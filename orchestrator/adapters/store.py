@@ -226,7 +226,7 @@ class SqliteStore:
 
     def bank(self) -> SealedBank | None:
         column = schema.banks.c
-        query = select(column.content).order_by(column.loaded_at.desc()).limit(1)
+        query = select(column.content).order_by(column.loaded_at.desc(), column.version.desc()).limit(1)
         with self._transaction() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else TypeAdapter(SealedBank).validate_json(found)
