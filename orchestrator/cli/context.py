@@ -15,7 +15,6 @@ from orchestrator.errors import Refused
 from orchestrator.i18n import _
 from orchestrator.ports import PolicyFiles, Progress, Store
 from orchestrator.services.centre import Centre
-from orchestrator.services.subjects import remove_over
 from orchestrator.settings import Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +40,9 @@ class Context:
         centre = wiring.centre(self.settings, self.progress)
         # Whether or not it is supervised: no command leaves a subject in memory once its half-day is over.
         if centre.clear_text.here():
+            # Here, not above: hardly any command of an exam's day needs it.
+            from orchestrator.services.subject_end import remove_over
+
             remove_over(centre)
         return centre
 

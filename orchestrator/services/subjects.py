@@ -1,13 +1,10 @@
-"""The subject of a half-day in this centre: which one it is, whether it is here in clear, and its end."""
+"""The subject of a half-day in this centre: which one it is, and whether it is here in clear."""
 
-from dataclasses import replace
-
-from orchestrator.domain.exam import Environment, EnvironmentRole, Wave
+from orchestrator.domain.exam import Wave
 from orchestrator.domain.lifecycle import Action, WaveState
 from orchestrator.domain.subject import SubjectRecord, current, subject_of
-from orchestrator.errors import Busy, Refused
+from orchestrator.errors import Refused
 from orchestrator.i18n import _
-from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 
 
@@ -72,53 +69,3 @@ def check_here(centre: Centre, wave: Wave) -> None:
             _("The subject of wave {wave} is not in this machine's memory any more.").format(wave=wave.id),
             hint=_("Unlock it again: `e5b subject unlock`, with the same code."),
         )
-
-
-def remove_over(centre: Centre) -> list[SubjectRecord]:
-    """Remove the clear text of every half-day that is over, and the environments that nobody has worked in and that
-    have its fixtures; the subjects that were removed now. A subject that candidates still work on stays until they have
-    ended. Can be run at any time, by anybody.
-    """
-    now = centre.clock.now()
-    records = centre.store.subjects()
-    given = {wave.subject for wave in centre.store.waves() if is_given(wave)}
-    over = [item for item in records if item.removed_at is None and item.ends_at <= now and item.key not in given]
-    staying = {item.key for item in records if item.removed_at is None} - {item.key for item in over}
-    unwanted = [key for key in centre.clear_text.here() if key not in staying]
-    if unwanted:
-        centre.clear_text.remove(unwanted)
-    if over:
-        removed = [replace(item, removed_at=now) for item in over]
-        centre.store.save(
-            *(
-                Entry("subject.removed", data={"half_day": item.half_day, "role": item.role.value, "key": item.key})
-                for item in removed
-            ),
-            subjects=removed,
-        )
-    _retire(centre, {item.key for item in records} - staying)
-    return over
-
-
-def _retire(centre: Centre, keys: set[str]) -> None:
-    """Retire the environments that begin with a subject that is over."""
-
-    def stale() -> list[Environment]:
-        return [
-            item
-            for item in centre.store.environments()
-            if item.subject in keys
-            and not item.touched
-            and item.role in {EnvironmentRole.ACTIVE, EnvironmentRole.STANDBY}
-        ]
-
-    seats = {item.seat for item in stale()}
-    for room in centre.settings.rooms:
-        if seats & {seat.number for seat in room.seats}:
-            try:
-                with centre.locks.room(room.name, "subject removed", patient=False), centre.locks.centre():
-                    mine = [item for item in stale() if item.seat in {seat.number for seat in room.seats}]
-                    centre.store.save(environments=[replace(item, role=EnvironmentRole.RETIRED) for item in mine])
-            except Busy:
-                # Somebody works there: at the next look.
-                continue

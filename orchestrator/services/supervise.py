@@ -25,7 +25,7 @@ from orchestrator.services.prepare import DISK_RESERVE
 from orchestrator.services.restore import LAST, REFERENCE, restore
 from orchestrator.services.seal import seal_left_behind
 from orchestrator.services.standbys import give_up_standbys, make_standby
-from orchestrator.services.subjects import remove_over
+from orchestrator.services.subject_end import remove_over
 from orchestrator.services.watch import DISK_INTERVAL, is_overflowing, stop_overflow
 
 INTERVAL = 0.5

@@ -14,7 +14,8 @@ from orchestrator.i18n import _
 from orchestrator.ports import Entry, SealedBanks
 from orchestrator.services.centre import Centre
 from orchestrator.services.prepare import Report, prepare
-from orchestrator.services.subjects import is_given, remove_over
+from orchestrator.services.subject_end import remove_over
+from orchestrator.services.subjects import is_given
 
 FREE_TRIES = 3
 """Wrong codes in a row before there is a delay."""
