@@ -55,8 +55,8 @@ ZONE: Mapping[str, list[str]] = {
     "search.test A": [SHARED],
     "www.search.test A": [SHARED],
     "search.test AAAA": [SHARED_V6],
-    "ech.test A": [ECH],
-    "ech.test HTTPS": [f'1 . alpn="h2,http/1.1" ech="{_ech()}"'],
+    "*.ech.test A": [ECH],
+    "*.ech.test HTTPS": [f'1 . alpn="h2,http/1.1" ech="{_ech()}"'],
     "encyclo.test A": [ENCYCLO],
     "rotating.test A": list(ROTATING),
     "drive.test A": [DRIVE],
@@ -81,7 +81,7 @@ ZONE: Mapping[str, list[str]] = {
 TLS_SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     SHARED: ("shared", ("search.test", "*.search.test", "shared.drive.test")),
     ENCYCLO: ("encyclo", ("encyclo.test", "*.many.test")),
-    ECH: ("ech", ("ech.test", ECH_OUTER)),
+    ECH: ("ech", ("*.ech.test", ECH_OUTER)),
     DRIVE: ("drive", ("drive.test", "*.drive.test", "drive.search.test")),
     DOH: ("doh", ("doh.test",)),
     OTHER_RESOLVER: ("resolver", ("resolver.test",)),
@@ -215,6 +215,8 @@ class Lab:
         links += [f"address add 2a0e:e5b:18::2/64 dev {UPLINK} nodad"]
         links += [f"link set {SEATS} up", f"link set {UPLINK} up"]
         links += [f"route add default via {ROUTER}", f"route add ::/0 via {ROUTER_V6}"]
+        # A container without a network has no IPv6 either.
+        self.exam.run("sysctl", "-qw", *(f"net.ipv6.conf.{name}.disable_ipv6=0" for name in ("all", "default", "lo")))
         self.exam.run("ip", "-batch", "-", input="\n".join(links))
         if host:
             host.configure("true")
@@ -430,7 +432,7 @@ TARGETS = Targets(
     doh=Service("doh.test"),
     doh_address=OTHER_RESOLVER,
     records={
-        "HTTPS": "ech.test",
+        "HTTPS": "a.ech.test",
         "AAAA": "search.test",
         "TXT": "a1b2.tunnel.test",
         "NULL": "c3d4.tunnel.test",

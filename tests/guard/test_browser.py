@@ -33,6 +33,17 @@ def peers(made: Lab, path: str) -> set[str]:
     return {note["peer"] for note in made.noted() if note.get("path") == path}
 
 
+def hides_a_name(page: Page, made: Lab) -> bool:
+    """Whether the browser encrypts the name of a site that offers it. It does not wait long for the offer: it is made
+    for several names."""
+    for number in range(6):
+        page.goto(f"https://n{number}.ech.test/")
+        assert page.inner_text("h1") == f"n{number}.ech.test"
+        if any(name == lab.ECH_OUTER for name, _server, _from in made.names()):
+            return True
+    return False
+
+
 def fails(page: Page, url: str) -> str:
     """Why *url* cannot be shown, in a tab of its own: the browser's own page about it comes a moment later."""
     tab = page.context.new_page()
@@ -53,8 +64,7 @@ def test_without_a_guard_the_browser_reaches_what_the_guard_must_close(
         assert peers(control, "/again") & peers(control, "/beside")
         page.goto("https://drive.test/")
         assert page.inner_text("h1") == "drive.test"
-        page.goto("https://ech.test/")
-        assert lab.ECH_OUTER in {name for name, _server, _from in control.names()}
+        assert hides_a_name(page, control)
     with browser_at(playwright, control, 1, tmp_path, QUIC) as page:
         fails(page, "https://drive.test/")
         assert any(note.get("udp", "").endswith(":443") for note in control.noted())
@@ -67,10 +77,7 @@ def test_the_guard_in_front_of_a_browser(routed: Guarded, playwright: Playwright
         assert not reaches_beside(page) and not peers(made, "/beside")
         assert page.goto("http://search.test/") is not None and page.inner_text("h1") == "search.test"
         assert "ERR_CONNECTION" in fails(page, "https://drive.test/")
-        page.goto("https://ech.test/")
-        assert page.inner_text("h1") == "ech.test"
-        seen = {name for name, _server, _from in made.names()}
-        assert "ech.test" in seen and lab.ECH_OUTER not in seen
+        assert not hides_a_name(page, made)
 
         # Where the protocol allows it, the candidate is told why.
         response = page.goto("http://drive.test/")
