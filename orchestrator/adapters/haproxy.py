@@ -83,7 +83,7 @@ class HaproxyGateway:
                 return False
             self._check_ports(container)
             config = self._checked(image, files, routes)
-            _store(self._folder / "routes", "routes.map", _map(routes))
+            store_file(self._folder / "routes", "routes.map", _map(routes))
             if container is not None:
                 container.remove(force=True)
             self._start(image, config, version, routes)
@@ -195,8 +195,8 @@ class HaproxyGateway:
         config = Path(tempfile.mkdtemp(prefix="config-", dir=self._folder))
         try:
             for name, content in files.items():
-                _store(config, name, content)
-            _store(config, "routes.map", _map(routes))
+                store_file(config, name, content)
+            store_file(config, "routes.map", _map(routes))
             self._once(
                 image,
                 entrypoint="/e5b/start",
@@ -285,7 +285,7 @@ class HaproxyGateway:
     # Its runtime API
 
     def _switch(self, routes: Sequence[Route]) -> None:
-        _store(self._folder / "routes", "routes.map", _map(routes))
+        store_file(self._folder / "routes", "routes.map", _map(routes))
         # A gateway that is just starting again by itself has a moment to answer.
         deadline = time.monotonic() + 5
         while True:
@@ -443,7 +443,7 @@ def mount(source: Path, target: str, *, read_only: bool = True) -> Mount:
     return Mount(target, str(source), type="bind", read_only=read_only)
 
 
-def _store(folder: Path, name: str, content: str) -> None:
+def store_file(folder: Path, name: str, content: str) -> None:
     """Put *content* in the place of a file, whole or not at all, and on the disk."""
     new = folder / f".{name}.new"
     with new.open("w", encoding="utf-8") as file:

@@ -27,6 +27,7 @@ ROLE_POINT = "restore-point"
 ROLE_REPAIR = "repair"
 ROLE_JURY = "jury"
 ROLE_JURY_GATEWAY = "jury-gateway"
+ROLE_GUARD = "guard"
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -57,6 +58,10 @@ def jury_gateway_name(centre: str) -> str:
 
 def gateway_name(centre: str) -> str:
     return f"e5b-{centre}-gateway"
+
+
+def guard_name(centre: str) -> str:
+    return f"e5b-{centre}-guard"
 
 
 def network_name(centre: str) -> str:
