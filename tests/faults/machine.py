@@ -119,6 +119,11 @@ class Machine:
     def running(self) -> bool:
         return self._holder.poll() is None
 
+    @property
+    def holder(self) -> int:
+        """Its first process, whose network is the machine's."""
+        return self._init
+
     def pull_plug(self) -> None:
         """Everything dies at once, and what was not yet on a disk is not there any more."""
         for disk in (ENGINE_DISK, STATE_DISK):
