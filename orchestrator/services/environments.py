@@ -1,7 +1,8 @@
 """Environments brought up, proved and taken away: what prepare, reset and a single seat's reset have in common."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import TypeVar
@@ -109,9 +110,25 @@ def start_of(centre: Centre, wave: Wave) -> Start:
         with centre.locks.measuring():
             known = centre.clear_text.reference(subject, wave.image)
             if known is None:
-                known = centre.engine.reference(wave.site, wave.image, fixtures)
+                with _saying_nothing():
+                    known = centre.engine.reference(wave.site, wave.image, fixtures)
                 centre.clear_text.keep_reference(subject, wave.image, known)
     return Start(reference, known, subject, fixtures)
+
+
+@contextmanager
+def _saying_nothing() -> Iterator[None]:
+    """What a site says of fixtures that it cannot apply may be the subject's own words: they go nowhere."""
+    try:
+        yield
+    except EnvironmentFailed:
+        failed = EnvironmentFailed(
+            _("The subject's fixtures cannot be applied."),
+            hint=_("Run the command again. If it fails again, the spare subject: `e5b subject spare --reason …`."),
+        )
+    else:
+        return
+    raise failed
 
 
 def new_environment(
@@ -213,12 +230,13 @@ def bring_up(
                 centre.engine.remove(environment.name)
                 centre.engine.create(environment, gently=gently)
                 centre.engine.ready(environment.name, READY_TIMEOUT)
-        centre.engine.load(environment.name, iter([start.fixtures]))
+        with _saying_nothing():
+            centre.engine.load(environment.name, iter([start.fixtures]))
         return compared(environment)
 
     def compared(environment: Environment) -> str:
         found = differences(start.fingerprint, centre.engine.fingerprint(environment.name))
-        return PROVED if not found else describe(found)
+        return PROVED if not found else describe(found, names=start.subject is None)
 
     return in_parallel(centre, environments, prove, title)
 
@@ -292,8 +310,14 @@ def remove(centre: Centre, environments: Sequence[Environment], title: str) -> l
     return [f"{name}: {fault}" for name, fault in results.items() if fault != PROVED]
 
 
-def describe(found: Sequence[Difference]) -> str:
-    """In words: which files and tables differ, and how."""
+def describe(found: Sequence[Difference], *, names: bool = True) -> str:
+    """In words: which files and tables differ, and how; without *names*, how many."""
+    if not names:
+        return ngettext(
+            "{n} file or table is not as the subject makes it",
+            "{n} files or tables are not as the subject makes them",
+            len(found),
+        ).format(n=len(found))
     kinds = {
         ("file", "changed"): _("file {name} added or changed"),
         ("file", "missing"): _("file {name} missing"),

@@ -13,7 +13,7 @@ from orchestrator.domain.calendar import Window, Zone
 from orchestrator.domain.exam import EnvironmentRole, Site
 from orchestrator.domain.subject import key_of
 from orchestrator.domain.unlock_code import UnlockCode
-from orchestrator.errors import NotFound, NotProved, Refused, SignatureInvalid
+from orchestrator.errors import EnvironmentFailed, NotFound, NotProved, Refused, SignatureInvalid
 from orchestrator.ports import ToSeal
 from orchestrator.services.bank_load import check_bank, load_bank
 from orchestrator.services.clock import tick
@@ -117,6 +117,17 @@ MAIN, SPARE = b"fixtures of the subject\n", b"fixtures of the spare\n"
 
 
 # Unlocking
+
+
+def test_a_site_that_cannot_apply_the_fixtures_gives_none_of_their_words_away(exam: Exam) -> None:
+    exam.lab.at("prepared")
+    for seat in (1, 2):
+        name = exam.lab.active(seat).name
+        exam.lab.world.faults["load", name] = EnvironmentFailed("load-fixtures failed: near 'the secret'")
+    report = exam.unlock()
+    assert len(report.faults) == 2 and "secret" not in str(report.faults)
+    store = exam.lab.centre().store
+    assert "secret" not in str(store.journal()) + str(store.waves())
 
 
 def test_without_a_bank_a_wave_is_opened_as_ever(lab: Lab) -> None:
