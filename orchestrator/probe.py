@@ -166,7 +166,8 @@ class Probes:
     def http(self, probe: dict[str, Any]) -> str:
         """``host`` of the request (the name by default), ``target`` (``/``), ``before``: the host of a request that
         goes before it on the same connection, ``port``, ``proof``: what the response must hold one of."""
-        host, port, target = probe.get("host") or probe["name"], int(probe.get("port", 80)), probe.get("target", "/")
+        host, port = probe.get("host") or self.place(probe["name"]), int(probe.get("port", 80))
+        target = probe.get("target", "/")
         proxied = self.proxy is not None and not probe.get("direct")
         if proxied and self.proxy is not None:
             connection = socket.create_connection(self.proxy, TIMEOUT)

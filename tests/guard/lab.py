@@ -37,6 +37,7 @@ DRIVE, DRIVE_V6 = "198.18.1.30", "2a0e:e5b:18::30"
 ROTATING = tuple(f"198.18.1.{last}" for last in range(41, 49))
 OWN, OWN_V6, SSH = "198.18.2.99", "2a0e:e5b:18::99", "198.18.2.22"
 NEIGHBOUR_PORT = 5000
+EVERYWHERE = "0.0.0.0"
 
 ECH_OUTER = "front.test"
 """What is in the clear of a ClientHello whose true name is encrypted."""
@@ -298,8 +299,8 @@ class Lab:
             self.exam,
             "exam",
             {
-                "http": [(HOST, port) for port in SITE_PORTS],
-                "banners": [(HOST, port, f"LAB {port}\r\n") for port in HOST_PORTS],
+                "http": [(EVERYWHERE, port) for port in SITE_PORTS],
+                "banners": [(EVERYWHERE, port, f"LAB {port}\r\n") for port in HOST_PORTS],
             },
         )
         self._servers(

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
-from orchestrator.domain.probes import Matrix, Verdict, matrix
+from orchestrator.domain import probes
+from orchestrator.domain.probes import HOST, Matrix, Port, Verdict, matrix, script_plan
+from orchestrator.services.centre import PROBE
 from tests.guard import lab
 from tests.guard.behind import Guarded
 from tests.guard.conftest import PLANS, SEATED
@@ -30,18 +33,13 @@ def test_everything_is_reached_without_a_guard(mode: str, reached: dict[str, Ans
 def test_a_locked_seat_reaches_its_site_and_the_web_and_nothing_else(
     guarded: Guarded, reached: dict[str, Answer]
 ) -> None:
+    """Refused aloud and at once: a page that waits for a blocked part of it would seem broken. There is no answer where
+    nobody asks for a name, or for a neighbour at all; and in mode proxy this machine is not on the way."""
     guarded.lock(1)
     answer = guarded.probe(PLANS[guarded.mode], earlier=reached[guarded.mode])
     found = matrix(PLANS[guarded.mode], reached[guarded.mode]["results"], answer["results"])
     assert faults(found) == []
     assert found.green
-
-
-def test_what_is_refused_is_refused_at_once(guarded: Guarded, reached: dict[str, Answer]) -> None:
-    """Refused aloud: a page that waits for a blocked part of it would seem broken. But there is no answer where nobody
-    asks for a name or a neighbour at all, and in mode proxy this machine is not on the way."""
-    guarded.lock(1)
-    answer = guarded.probe(PLANS[guarded.mode], earlier=reached[guarded.mode])
     slow = {id_ for id_, item in answer["results"].items() if item["seconds"] > 2}
     assert {id_ for id_ in slow if not id_.startswith(("ssh-80", "ssh-443", "seat-", "direct-v6-"))} == set()
 
@@ -169,6 +167,28 @@ def test_twenty_seats_at_once(guarded: Guarded) -> None:
     running = [seat.start(*curl, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for seat in guarded.lab.seats.values()]
     outputs = [process.communicate(timeout=60) for process in running]
     assert {(out, err) for out, err in outputs} == {("200\n" * len(urls), "")}
+
+
+def test_the_guard_is_probed_from_a_seat_of_its_own(guarded: Guarded) -> None:
+    """As `e5b guard probe` does it: nobody's seat, and the addresses as they were while it was unlocked."""
+    seen = replace(
+        lab.TARGETS,
+        site=Port(HOST, lab.SITE_PORTS[0]),
+        other_site=None,
+        neighbour=None,
+        host=tuple(Port(HOST, port, "LAB") for port in lab.HOST_PORTS),
+    )
+    proxied = guarded.mode == "proxy"
+    plan = probes.proxy(seen, Port(HOST, lab.PAC.port)) if proxied else probes.gateway(seen)
+    resolver, proxy = (lab.RESOLVER, f"{HOST}:{lab.PROXY.port}") if proxied else (HOST, None)
+    source = lab.SCRIPT.read_text(encoding="utf-8")
+    guarded.lock()
+    unlocked = guarded.guard.probe(source, script_plan(plan, resolver=resolver, proxy=proxy))
+    guarded.lock(PROBE)
+    pins = unlocked["pins"]
+    locked = guarded.guard.probe(source, script_plan(plan, resolver=resolver, proxy=proxy, pins=pins))
+    found = matrix(plan, unlocked["results"], locked["results"])
+    assert [item for item in faults(found) if "does not count" not in item] == [] and found.green
 
 
 # Seats that are not what they seem
