@@ -20,6 +20,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nftables import Nftables
+
 CONFIG, GUARD, NET = Path("/e5b/config"), Path("/e5b/guard"), Path("/e5b/net")
 RUN, LOG, CURRENT = GUARD / "run", GUARD / "log", GUARD / "current"
 RULES, HAPROXY, EXAM = CONFIG / "rules.nft", CONFIG / "haproxy.cfg", CONFIG / "exam.conf"
@@ -172,8 +174,10 @@ class Keeper:
         self._table: str = self._facts["table"]
         self._ports: list[int] = self._facts["exam_ports"]
         self._log = Log()
-        self._locked: set[str] = set()
         self._put = ""
+        # In this process: a lock does not wait for a program to start on a busy machine.
+        self._nftables = Nftables()
+        self._nftables.set_json_output(True)
         # One policy at a time is prepared, which may take seconds; what is at once takes its turn at once.
         self._changing, self._turn = asyncio.Lock(), asyncio.Lock()
         self._engines: dict[str, Engine] = {}
@@ -214,9 +218,15 @@ class Keeper:
     async def _put_rules(self) -> None:
         """All rules with the locked seats, in one transaction."""
         locked = self._stored()
-        await run("nft", "-D", f"exam={self._ports[0]}", "-f", "-", text=RULES.read_text() + self._locks(locked))
-        self._locked = locked
+        self._nft(f"define exam = {self._ports[0]}\n{RULES.read_text()}{self._locks(locked)}")
         self._put = await self._present()
+
+    def _nft(self, text: str) -> str:
+        """One transaction; its output. Raises OrderFailed."""
+        status, output, said = self._nftables.cmd(text)
+        if status != 0:
+            raise OrderFailed(f"nft: {said.strip()}")
+        return output
 
     async def _present(self) -> str:
         """The rules as the kernel has them, without what counts and comes and goes by itself."""
@@ -346,7 +356,7 @@ class Keeper:
             return {
                 "version": self._version(),
                 "policy": CURRENT.resolve().name,
-                "locked": await self._kernel_locks(),
+                "locked": self._kernel_locks(),
                 "engines": {name: engine.runs for name, engine in self._engines.items() if name != "monitor"},
                 "repaired": repaired,
             }
@@ -354,23 +364,21 @@ class Keeper:
     def _version(self) -> str:
         return (CURRENT / "version").read_text()
 
-    async def _kernel_locks(self) -> list[str]:
-        listed = json.loads(await run("nft", "-j", "list", "set", "inet", self._table, "locked"))
+    def _kernel_locks(self) -> list[str]:
+        listed = json.loads(self._nft(f"list set inet {self._table} locked"))
         return next((item["set"].get("elem", []) for item in listed["nftables"] if "set" in item), [])
 
     async def _lock(self) -> dict[str, object]:
-        """Exactly the seats that are stored, all at once."""
+        """Exactly the seats that are stored, all at once. What they have open is refused from the next packet on."""
         async with self._turn:
-            locked = self._stored()
-            before = self._locked
             try:
-                await run("nft", "-f", "-", text=self._locks(locked))
+                self._nft(self._locks(self._stored()))
             except OrderFailed:
+                # Somebody took the rules away.
                 await self._put_rules()
-            self._locked = locked
-            # Their ways through the kernel are forgotten: what they had open comes to the guard, which refuses it.
-            await asyncio.gather(*(self._forget("-s", address) for address in locked - before))
-            return {"locked": await self._kernel_locks()}
+            # A seat that asks from one port again and again would go on asking the other name server.
+            self._forgetting = asyncio.create_task(self._forget("-p", "udp", "--orig-port-dst", "53"))
+            return {"locked": self._kernel_locks()}
 
     @staticmethod
     async def _forget(*which: str) -> None:

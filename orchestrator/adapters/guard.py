@@ -131,7 +131,7 @@ class DockerGuard:
             if container is not None:
                 container.remove(force=True)
             with contextlib.suppress(ImageUnusable):
-                self._once(self._image(), "guard-once", ["clear", nftables.TABLE, nftables.MARK])
+                self._once(self._image(), ["clear", nftables.TABLE, nftables.MARK])
             for entry in self._folder.iterdir():
                 if entry.name != "log" and entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
@@ -378,7 +378,7 @@ class DockerGuard:
             labels={**self._labels, VERSION: version},
             network_mode=self._network,
             restart_policy={"Name": "unless-stopped"},
-            ulimits=[Ulimit(name="nofile", soft=65536, hard=65536)],
+            ulimits=[Ulimit(name="nofile", soft=16384, hard=16384)],
             log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
             mounts=[
                 mount(config, CONFIG),
