@@ -49,7 +49,15 @@ TYPES = {"A": 1, "CNAME": 5, "NULL": 10, "TXT": 16, "AAAA": 28, "HTTPS": 65}
 
 INSIDE = [
     ipaddress.ip_network(network)
-    for network in "0.0.0.0/8 10.0.0.0/8 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.2.0/24 192.168.0.0/16".split()
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.2.0/24",
+        "192.168.0.0/16",
+    )
 ]
 """An address of these is no answer for a name of the Internet: it is how a blocked one is answered."""
 
