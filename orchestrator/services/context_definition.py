@@ -68,6 +68,7 @@ def load(path: Path) -> Definition:
 
 def new(path: Path, version: str, session: str, archives: Mapping[str, str]) -> None:
     """Write a commented definition of both sites. Raises Refused when there is one, InputInvalid."""
+    candidate = [_("The site of the seat, with the account that is given.")]
     lines = [
         "# " + _("A reference context: `e5b context build` builds it, `e5b context pack` makes the file of it."),
         "",
@@ -75,7 +76,7 @@ def new(path: Path, version: str, session: str, archives: Mapping[str, str]) -> 
         f"version = {json.dumps(version)}",
         f"session = {json.dumps(session, ensure_ascii=False)}",
         "# " + _("What the candidate may use, one sentence each: it is shown with the package."),
-        f"candidate = {json.dumps([_('The site of the seat, with the account that is given.')], ensure_ascii=False)}",
+        f"candidate = {json.dumps(candidate, ensure_ascii=False)}",
         "",
         "# " + _("What is supplied to the build, and its SHA-256: of a zip the file's own (`sha256sum`), of a folder"),
         "# " + _("what `e5b context new` has found. The build refuses anything else."),
@@ -84,6 +85,7 @@ def new(path: Path, version: str, session: str, archives: Mapping[str, str]) -> 
         "",
     ]
     for site in Site:
+        varies = {name: _(why) for name, why in VARIES[site].items()}
         lines += [
             f"[sites.{site.value}]",
             "# " + _("What the site's version begins with; empty for any."),
@@ -93,7 +95,7 @@ def new(path: Path, version: str, session: str, archives: Mapping[str, str]) -> 
             f"plugins = {json.dumps(PLUGINS[site])}",
             "# " + _("What two builds may differ in, and why: paths (* is anything) and tables."),
             f"[sites.{site.value}.varies]",
-            *(f"{json.dumps(name)} = {json.dumps(_(why), ensure_ascii=False)}" for name, why in VARIES[site].items()),
+            *(f"{json.dumps(name)} = {json.dumps(why, ensure_ascii=False)}" for name, why in varies.items()),
             "",
         ]
     try:

@@ -86,7 +86,7 @@ def load(depot: Depot, path: Path, base: Path | None = None, *, dry_run: bool = 
         source = stack.enter_context(_source(depot, package, base, missing))
         _check_room(centre, missing)
         if dry_run:
-            return replace(result, done=False)
+            return replace(result, proved=(), done=False)
         data = {
             "version": manifest.version,
             "session": manifest.session,
