@@ -12,6 +12,7 @@ import os
 import secrets
 import tarfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -60,11 +61,17 @@ class FolderSealedBanks:
         names = sorted(f"{secrets.token_hex(8)}.age" for _subject in subjects)
         # Neither the order in the file nor the names follow the calendar.
         secrets.SystemRandom().shuffle(names)
+        salts = [secrets.token_hex(16) for _subject in subjects]
+
+        def key(item: ToSeal, salt: str) -> pyrage.x25519.Identity:
+            return _identity(item.code, item.half_day, item.zone, item.role, salt, self._log_n)
+
+        # A second each, during which other threads go on.
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            keys = list(pool.map(key, subjects, salts))
         sealed: dict[str, bytes] = {}
         entries = []
-        for item, content, name in zip(subjects, plain, names, strict=True):
-            salt = secrets.token_hex(16)
-            identity = _identity(item.code, item.half_day, item.zone, item.role, salt, self._log_n)
+        for item, content, name, salt, identity in zip(subjects, plain, names, salts, keys, strict=True):
             padded = content + bytes(size - len(content))
             sealed[name] = pyrage.encrypt(padded, [identity.to_public()])
             digest = hashlib.sha256(sealed[name]).hexdigest()

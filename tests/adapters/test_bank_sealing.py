@@ -19,17 +19,19 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters import bank_sealing
 from orchestrator.adapters.bank_sealing import FolderSealedBanks
+from orchestrator.adapters.signatures import MinisignSignatures
 from orchestrator.domain.bank import Document, Role, SealedBank, Subject
 from orchestrator.domain.calendar import Window, Zone
 from orchestrator.domain.exam import Site
 from orchestrator.domain.unlock_code import UnlockCode
 from orchestrator.errors import E5BError, InputInvalid, Refused, SignatureInvalid
 from orchestrator.ports import ToSeal
+from orchestrator.services.bank_read import read_bank
 
 MARK = "MARQUE-DU-SUJET"
 SEALED_AT = datetime(2027, 4, 6, 9, 0, tzinfo=UTC)
 WINDOW = Window(*(datetime(2027, 5, 11, hour, tzinfo=UTC) for hour in (5, 6, 8, 10)))
-BANKS = FolderSealedBanks(log_n=4)
+BANKS, SIGNATURES = FolderSealedBanks(log_n=4), MinisignSignatures()
 
 
 def to_seal(place: int, *, size: int = 100, fixtures: bytes | None = None) -> ToSeal:
@@ -124,6 +126,46 @@ def test_any_flipped_byte_that_is_read_is_refused(sealed: Sealed, tmp_path: Path
     code = next(item.code for item in subjects if (item.half_day, item.role) == (entry.half_day, entry.role))
     with pytest.raises(SignatureInvalid):
         BANKS.unlock(flipped, entry, code)
+
+
+@pytest.fixture(scope="module")
+def signed(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A signed bank, and the public key."""
+    made = SIGNATURES.new_keys(tmp_path_factory.mktemp("keys"), "")
+    SIGNATURES.sign(sealed[0], made.secret, "", "bank")
+    return sealed[0], made.text
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_signed_bank_with_any_byte_changed_or_any_part_missing_is_refused(
+    signed: tuple[Path, str], tmp_path: Path, data: st.DataObject
+) -> None:
+    """Headers, manifest, padding and all: the whole file is signed."""
+    path, key = signed
+    changed = tmp_path / path.name
+    shutil.copy(path, changed)
+    shutil.copy(f"{path}.minisig", f"{changed}.minisig")
+    with changed.open("r+b") as file:
+        place = data.draw(st.integers(0, path.stat().st_size - 1) | st.integers(0, 8192))
+        if data.draw(st.booleans()):
+            file.truncate(place)
+        else:
+            file.seek(place)
+            (byte,) = file.read(1)
+            file.seek(place)
+            file.write(bytes([byte ^ data.draw(st.integers(1, 255))]))
+    with pytest.raises(SignatureInvalid):
+        read_bank(BANKS, SIGNATURES, changed, key)
+    assert read_bank(BANKS, SIGNATURES, path, key).bank.version == 3
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**44 - 1).map(UnlockCode), st.integers(0, 3))
+def test_no_other_code_opens_anything(sealed: Sealed, code: UnlockCode, place: int) -> None:
+    path, bank, subjects = sealed
+    if code not in {item.code for item in subjects}:
+        assert BANKS.unlock(path, bank.entries[place], code) is None
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
