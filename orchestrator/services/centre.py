@@ -124,7 +124,7 @@ class Centre:
                 self.gateway.ensure(self.routes(changed))
                 return
             # Before the routes are read: what is shut meanwhile stays locked until the next look, and nothing is
-            # opened meanwhile, since whoever opens a seat holds this lock while they store it.
+            # opened meanwhile, since whoever opens a seat holds this lock while they store it. Nobody else unlocks.
             wanted = self.locked(changed)
             try:
                 held = self.hold(self.guard, wanted)

@@ -9,7 +9,7 @@ from orchestrator.errors import InputInvalid, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
-from orchestrator.services.guard import lock_before
+from orchestrator.services.guard import opening
 from orchestrator.services.reset import holder
 
 
@@ -29,8 +29,7 @@ def extend(centre: Centre, seat: int, given: timedelta, reason: str) -> Place:
         was_shut = not place.working
         place = place.reopened(now).credited(Credit(CreditKind.EXTENSION, now, given=given, reason=reason))
         wave = wave.with_places(place)
-        with centre.locks.centre():
-            lock_before(centre, wave, [seat] if was_shut else [])
+        with opening(centre, wave, [seat] if was_shut else []):
             centre.store.save(
                 Entry("seat.extended", wave.id, seat, {"seconds": given.total_seconds(), "reason": reason}),
                 waves=[wave],

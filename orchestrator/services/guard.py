@@ -1,7 +1,7 @@
 """The guard: which seats it locks, by the waves and by hand, and the policy that it serves."""
 
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from orchestrator.domain.locks import Override
 from orchestrator.errors import E5BError, EnvironmentFailed, NotFound, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Entry, Guard, GuardState
-from orchestrator.services.centre import Centre
+from orchestrator.services.centre import PROBE, Centre
 from orchestrator.services.guard_log import tried_in
 from orchestrator.services.guard_policy import read_policy
 
@@ -49,33 +49,25 @@ def was_green_today(centre: Centre) -> bool:
 # What is locked
 
 
-def turn_on(centre: Centre, changed: Wave | None = None) -> bool:
-    """The guard runs, and locks what has to be locked once *changed* is stored; nothing else is unlocked. True when it
-    had to be started or repaired. The caller holds the centre's lock.
+def start(centre: Centre) -> bool:
+    """The guard runs as it was last put in place; True when it had to be started or repaired. It then locks every seat,
+    until Centre.serve unlocks those that need not be: so nobody who opens or shuts a seat has to wait for it.
 
-    Raises Refused, Conflict, EnvironmentFailed, EngineUnavailable; InputInvalid when there is no policy yet and the
-    lists cannot be read.
+    Raises Refused, Conflict, EnvironmentFailed, EngineUnavailable; InputInvalid when nothing was put in place yet and
+    the lists cannot be read.
     """
     guard = guard_of(centre)
     state = guard.state()
-    wanted = centre.locked(changed)
-    # What was put in place last, not what somebody has changed in a file since.
     if state is not None and is_whole(state) and state.version == centre.store.policy_version():
-        centre.hold(guard, wanted)
         return False
+    # What was put in place last, not what somebody has changed in a file since.
     stored = centre.store.policy()
     if stored is None:
-        _put_in_place(centre, guard, _read(centre), changed)
+        _put_in_place(centre, guard, _read(centre), centre.settings.seats)
         return True
-    _ensure(centre, guard, stored, wanted)
-    centre.store.save(Entry("guard.started", data={"policy": stored.version, "locked": sorted(wanted)}))
+    guard.ensure(stored, centre.settings.seats)
+    centre.store.save(Entry("guard.started", data={"policy": stored.version}))
     return True
-
-
-def _ensure(centre: Centre, guard: Guard, policy: Policy, wanted: frozenset[int]) -> None:
-    # A seat that was shut meanwhile is shut before it is unlocked.
-    centre.gateway.ensure(centre.routes(unlocked=wanted))
-    guard.ensure(policy, wanted)
 
 
 def is_whole(state: GuardState) -> bool:
@@ -83,22 +75,32 @@ def is_whole(state: GuardState) -> bool:
     return all(state.engines.values())
 
 
-def lock_before(centre: Centre, changed: Wave, seats: Collection[int]) -> None:
-    """Lock *seats*, which *changed* opens, before it is stored. The caller holds the centre's lock until it is stored.
-    Raises EnvironmentFailed when they cannot be locked: nothing may be opened then."""
-    if centre.guard is None or not centre.locked(changed) & set(seats):
+@contextmanager
+def opening(centre: Centre, changed: Wave, seats: Collection[int]) -> Iterator[None]:
+    """What is inside stores *changed*, which opens *seats*: they are locked before. The centre's lock is held.
+
+    Raises EnvironmentFailed when they cannot be locked: what is inside is not done then.
+    """
+    guard = centre.guard
+    if guard is None or not centre.locked(changed) & set(seats):
+        with centre.locks.centre():
+            yield
         return
-    try:
-        turn_on(centre, changed)
-    except E5BError as error:
-        raise EnvironmentFailed(
-            _("The guard cannot lock the seats, so nothing was opened: {how}").format(how=error.message),
-            hint=_(
-                "`e5b guard status` says more. To open all the same: `e5b wave open --without-guard REASON`; one seat: "
-                "`e5b guard off SEAT --reason REASON`."
-            ),
-            details=error.details,
-        ) from error
+    with ExitStack() as stack:
+        try:
+            start(centre)
+            stack.enter_context(centre.locks.centre())
+            centre.hold(guard, centre.locked(changed))
+        except E5BError as error:
+            raise EnvironmentFailed(
+                _("The guard cannot lock the seats, so nothing was opened: {how}").format(how=error.message),
+                hint=_(
+                    "`e5b guard status` says more. To open all the same: `e5b wave open --without-guard REASON`; one "
+                    "seat: `e5b guard off SEAT --reason REASON`."
+                ),
+                details=error.details,
+            ) from error
+        yield
 
 
 # By hand
@@ -129,7 +131,8 @@ def switch_on(centre: Centre, seats: Collection[int] = ()) -> Switched:
             Entry("guard.on", data={"seats": list(named)}),
             overrides={seat: None if seat in working else Override(seat, True, now) for seat in named},
         )
-        turn_on(centre)
+    start(centre)
+    _settle(centre)
     return Switched(named)
 
 
@@ -140,7 +143,7 @@ def switch_off(centre: Centre, seats: Collection[int] = (), reason: str = "") ->
     Raises NotFound, Refused without a guard or where a candidate works and no reason is given, EnvironmentFailed when
     the guard does not confirm it.
     """
-    guard = guard_of(centre)
+    guard_of(centre)
     named = _named(centre, seats)
     with centre.locks.centre():
         working, waves = _working(centre), _opened(centre)
@@ -163,20 +166,22 @@ def switch_off(centre: Centre, seats: Collection[int] = (), reason: str = "") ->
                 seat: Override(seat, False, now, reason, waves[seat].id) if seat in excepted else None for seat in named
             },
         )
-        with suppress(E5BError):
-            turn_on(centre)
+    with suppress(E5BError):
+        start(centre)
     # It also opens the seats that waited for nothing but this.
+    _settle(centre)
+    return Switched(named, excepted)
+
+
+def _settle(centre: Centre) -> None:
+    """Lock and unlock what has to be. Raises EnvironmentFailed when the guard does not confirm it."""
     centre.serve()
-    try:
-        state = guard.state()
-    except E5BError:
-        state = None
-    if state is None or state.locked & set(named) - centre.locked():
+    state = guard_of(centre).state()
+    if state is None or state.locked - {PROBE} != centre.locked():
         raise EnvironmentFailed(
-            _("The guard does not confirm that the seats are unlocked."),
+            _("The guard does not confirm which seats are locked."),
             hint=_("It is stored, and holds as soon as the guard runs: `e5b guard status` says what is wrong."),
         )
-    return Switched(named, excepted)
 
 
 def off_preview(centre: Centre, seats: Collection[int] = ()) -> Switched:
@@ -254,15 +259,20 @@ def apply(centre: Centre) -> PolicyChange:
     """
     guard = guard_of(centre)
     policy = _read(centre)
-    with centre.locks.centre():
-        running = guard.state() is not None
-        return replace(_put_in_place(centre, guard, policy), started=not running)
+    state = guard.state()
+    if state is None:
+        change = replace(_put_in_place(centre, guard, policy, centre.settings.seats), started=True)
+    else:
+        with centre.locks.centre():
+            change = _put_in_place(centre, guard, policy, centre.locked() | state.locked)
+    centre.serve()
+    return change
 
 
-def _put_in_place(centre: Centre, guard: Guard, policy: Policy, changed: Wave | None = None) -> PolicyChange:
-    """The caller holds the centre's lock."""
+def _put_in_place(centre: Centre, guard: Guard, policy: Policy, locked: Collection[int]) -> PolicyChange:
+    """*locked* are those that must not be unlocked by it."""
     change = _change(centre.store.policy(), policy)
-    _ensure(centre, guard, policy, centre.locked(changed))
+    guard.ensure(policy, locked)
     # Only now: what the checkers refuse is not what is desired. Killed before this, the supervisor brings the former
     # one back, and the command is run again.
     centre.store.save(

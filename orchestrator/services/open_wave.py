@@ -12,7 +12,7 @@ from orchestrator.i18n import _
 from orchestrator.ports import Entry
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import chosen
-from orchestrator.services.guard import exceptions, lock_before, was_green_today
+from orchestrator.services.guard import exceptions, opening, was_green_today
 from orchestrator.services.subjects import check_here, subject_to_give
 
 
@@ -73,15 +73,13 @@ def _save(
     without_guard: str | None,
 ) -> None:
     """Store the opening, its seats being locked."""
-    with centre.locks.centre():
-        overrides: dict[int, Override | None] = {}
-        if centre.guard is not None:
-            data = {**data, "probed": was_green_today(centre)}
-            if without_guard is None:
-                lock_before(centre, wave, [place.seat for place in wave.places])
-            else:
-                overrides = exceptions(centre, wave, without_guard)
-                data["without_guard"] = without_guard
+    overrides: dict[int, Override | None] = {}
+    if centre.guard is not None:
+        data = {**data, "probed": was_green_today(centre)}
+    if centre.guard is not None and without_guard is not None:
+        data = {**data, "without_guard": without_guard}
+        overrides = exceptions(centre, wave, without_guard)
+    with opening(centre, wave, [] if overrides else [place.seat for place in wave.places]):
         centre.store.save(
             Entry("wave.open", wave.id, data=data), waves=[wave], environments=environments, overrides=overrides
         )

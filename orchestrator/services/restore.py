@@ -22,7 +22,7 @@ from orchestrator.services.environments import (
     start_of,
 )
 from orchestrator.services.extend import open_place
-from orchestrator.services.guard import lock_before
+from orchestrator.services.guard import opening
 from orchestrator.services.points import points_of, take_point
 from orchestrator.services.reset import dispose
 
@@ -206,8 +206,9 @@ def _replace(
         for item in wave.places
     )
     wave = replace(wave, places=tuple(sorted(places, key=lambda item: item.seat)))
+    excepted = _exception(centre, wave, place.seat, after.seat) if moved else {}
     try:
-        with centre.locks.centre():
+        with opening(centre, wave, [after.seat] if moved and not excepted else []):
             centre.store.save(
                 Entry(
                     "seat.moved" if moved else "seat.restored",
@@ -218,7 +219,7 @@ def _replace(
                 waves=[wave],
                 environments=[switched, *leaving],
                 points=[kept] if kept is not None else (),
-                overrides=_lock_target(centre, wave, place.seat, after.seat) if moved else None,
+                overrides=excepted,
             )
     except EnvironmentFailed:
         _give_back(centre, wave.id, place.seat, target.seat, old, credit.kind)
@@ -263,13 +264,11 @@ def _put_aside(centre: Centre, wave: Wave, place: Place, old: Environment | None
     return take_point(centre, wave, place, old.name, PointKind.SCHEDULED, leave_frozen=True)
 
 
-def _lock_target(centre: Centre, wave: Wave, seat: int, target: int) -> dict[int, Override | None]:
-    """Lock the seat that a candidate is moved to, unless an exception was made for theirs: it goes with them. What is
-    to be stored of it. The caller holds the centre's lock."""
+def _exception(centre: Centre, wave: Wave, seat: int, target: int) -> dict[int, Override | None]:
+    """An exception from the guard goes with the candidate: what is to be stored of it, if there is one."""
     for item in centre.store.overrides():
         if item.seat == seat and not item.locked and item.wave == wave.id:
             return {seat: None, target: replace(item, seat=target)}
-    lock_before(centre, wave, [target])
     return {}
 
 

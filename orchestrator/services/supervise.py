@@ -18,7 +18,7 @@ from orchestrator.services.alarms import clear_alarm, raise_alarm
 from orchestrator.services.centre import PROBE, Centre
 from orchestrator.services.clock import Told, seal_closed, shut_due
 from orchestrator.services.environments import remove
-from orchestrator.services.guard import is_whole, turn_on
+from orchestrator.services.guard import is_whole, start
 from orchestrator.services.guard_log import Reader
 from orchestrator.services.points import due_points, prune_points, take_now
 from orchestrator.services.prepare import DISK_RESERVE
@@ -279,8 +279,12 @@ class Supervisor:
         centre, guard = self.centre, self.centre.guard
         if guard is None or self._is_put_off("guard"):
             return
-        state = guard.state()
-        if state is not None and is_whole(state) and state.version == centre.store.policy_version():
+        state, version = guard.state(), centre.store.policy_version()
+        if state is not None and state.version != version:
+            # Whoever puts another policy in place holds this lock until it is stored.
+            with centre.locks.centre():
+                state, version = guard.state(), centre.store.policy_version()
+        if state is not None and is_whole(state) and state.version == version:
             if state.locked - {PROBE} != centre.locked():
                 # In the order that holds: what opens is locked first, what is locked is shut before it is unlocked.
                 centre.serve()
@@ -295,8 +299,9 @@ class Supervisor:
             stopped = sorted(name for name, runs in state.engines.items() if not runs)
             fault = _("stopped: {engines}").format(engines=", ".join(stopped))
         self.alarm(AlarmKind.GUARD, None, None, _("the guard: {how}; what it locks stays locked").format(how=fault))
-        with self._tried_again_later("guard"), centre.locks.centre():
-            turn_on(centre)
+        with self._tried_again_later("guard"):
+            start(centre)
+        centre.serve()
 
     # The machine
 

@@ -1,7 +1,7 @@
 """The guard: no seat is open that is not locked, whatever fails; by hand; its policy."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.domain.exam import AlarmKind, Site
+from orchestrator.domain.guard import Policy
 from orchestrator.errors import E5BError, EnvironmentFailed, InputInvalid, NotFound, Refused
-from orchestrator.ports import Entry, GuardState
+from orchestrator.ports import Entry
 from orchestrator.services.abandon import abandon
 from orchestrator.services.centre import PROBE
 from orchestrator.services.clock import tick
@@ -23,7 +24,7 @@ from orchestrator.services.restore import move
 from orchestrator.services.supervise import Supervisor
 from tests.services import fakes
 from tests.services.conftest import Lab
-from tests.services.fakes import GUARD, rule
+from tests.services.fakes import GUARD, MemoryGuard, rule
 
 BROKEN = EnvironmentFailed("The guard does not confirm it.")
 
@@ -274,7 +275,7 @@ def test_a_guard_that_stopped_raises_an_alarm_and_is_started_again(lab: Lab, tro
     # What somebody has changed in the lists since is not what comes into force.
     lab.world.lists.append(rule("padlet.com"))
     assert look(lab) == []
-    assert lab.world.guard == replace(before, locked=frozenset({1, 2, 3})) and alarms(lab) == [AlarmKind.GUARD]
+    assert lab.world.guard == before and locked(lab) == {1, 2, 3} and alarms(lab) == [AlarmKind.GUARD]
     assert look(lab) == [] and alarms(lab) == []
     actions = [line.action for line in lab.centre().store.journal()]
     assert actions.count("guard.started") == 1 and actions.count("guard.applied") == 1
@@ -290,7 +291,7 @@ def test_the_first_start_puts_the_lists_in_place(lab: Lab) -> None:
     assert look(lab) == []
     policy = lab.centre().store.policy()
     assert policy is not None and set(policy.rules) == {"drive.google.com"}
-    assert lab.world.guard == GuardState(policy.version, frozenset(), {"haproxy": True, "dnsmasq": True})
+    assert lab.world.guard is not None and lab.world.guard.version == policy.version and locked(lab) == set()
 
 
 def test_lists_that_cannot_be_read_are_said(lab: Lab) -> None:
@@ -299,6 +300,29 @@ def test_lists_that_cannot_be_read_are_said(lab: Lab) -> None:
     lab.at("prepared")
     with pytest.raises(EnvironmentFailed, match="1 fault"):
         open_wave(lab.centre(), lab.wave_id)
+
+
+def test_who_shuts_a_seat_does_not_wait_for_a_guard_that_is_started(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A candidate's time is over at its end."""
+    lab.at("open").world.guard = None
+    begun, shut = threading.Event(), threading.Event()
+    ensure = MemoryGuard.ensure
+
+    def slow(guard: MemoryGuard, policy: Policy, locked: Collection[int]) -> bool:
+        begun.set()
+        assert shut.wait(30)
+        return ensure(guard, policy, locked)
+
+    monkeypatch.setattr(MemoryGuard, "ensure", slow)
+    with ThreadPoolExecutor(1) as pool:
+        looked = pool.submit(look, lab)
+        assert begun.wait(30)
+        lab.world.later(minutes=40)
+        close(lab.centre(), lab.wave_id)
+        assert set(lab.world.served().values()) == {"over"}
+        shut.set()
+        assert looked.result() == []
+    assert locked(lab) == set()
 
 
 # By hand
@@ -383,7 +407,7 @@ def test_what_applying_changes_is_shown_first(lab: Lab) -> None:
     assert (preview.added, preview.removed, preview.changed) == (("d.fr",), ("a.fr",), ("c.fr",))
     assert lab.world.guard is not None and lab.world.guard.version == first.version
     applied = apply(lab.centre())
-    assert applied == preview and lab.world.guard.version == applied.version
+    assert applied == preview and lab.world.guard.version == applied.version and locked(lab) == set()
     assert apply(lab.centre()).empty
 
 
