@@ -306,7 +306,11 @@ class Lab:
         self._servers(
             self.seats[2],
             "neighbour",
-            {"banners": [(address(2), NEIGHBOUR_PORT, "LAB\r\n")], "udp": [(address(2), NEIGHBOUR_PORT)]},
+            {
+                "banners": [(address(2), NEIGHBOUR_PORT, "LAB\r\n")],
+                "udp": [(address(2), NEIGHBOUR_PORT)],
+                "http": [(address(2), 80)],
+            },
         )
         deadline = time.monotonic() + 10
         while "443" not in self.internet.run("ss", "-Hltn", f"src {DRIVE}"):

@@ -112,14 +112,23 @@ def test_a_name_whose_addresses_rotate_works_every_time(routed: Guarded) -> None
 
 
 def test_no_name_leads_inside(routed: Guarded) -> None:
-    """A candidate's own name server could give any name an address of the room."""
+    """A candidate's own name server could give any name the address of another seat, which serves pages here."""
     routed.lock(1)
-    shown = routed.lab.seats[1].run(
-        *("curl", "-s", "-H", "Host: inside.test", "--resolve", f"inside.test:80:{lab.ENCYCLO}"),
-        *("-w", "%{http_code}", "-o", "/dev/null", "http://inside.test/"),
-        check=False,
-    )
-    assert shown != "200"
+    host = ("-H", "Host: inside.test", "--resolve", f"inside.test:80:{lab.ENCYCLO}", "http://inside.test/inside")
+    shown = routed.lab.seats[1].run("curl", "-s", "-w", "%{http_code}", "-o", "/dev/null", *host)
+    assert shown == "403"
+    assert not any(note.get("path") == "/inside" for note in routed.lab.noted("neighbour"))
+    assert routed.lab.exam.run("curl", "-s", f"http://{lab.address(2)}/inside")
+
+
+def test_what_stays_possible_is_what_the_documentation_says(routed: Guarded) -> None:
+    """No guard that decrypts nothing sees it: another host's name inside the connection to an allowed one, and an own
+    server on a name that no list knows."""
+    routed.lock(1)
+    seat, headers = routed.lab.seats[1], ("curl", "-sk", "-o", "/dev/null", "-D", "-")
+    inner = seat.run(*headers, "-H", "Host: shared.drive.test", "https://search.test/")
+    assert "x-lab-host: shared.drive.test" in inner.lower()
+    assert f"x-lab-server: {lab.OWN}" in seat.run(*headers, "https://own.test/").lower()
 
 
 def test_only_what_is_allowed(routed: Guarded) -> None:
