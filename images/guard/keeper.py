@@ -175,6 +175,7 @@ class Keeper:
         self._ports: list[int] = self._facts["exam_ports"]
         self._log = Log()
         self._put = ""
+        self._touched = asyncio.Event()
         # In this process: a lock does not wait for a program to start on a busy machine.
         self._nftables = Nftables()
         self._nftables.set_json_output(True)
@@ -187,7 +188,8 @@ class Keeper:
         await self._put_rules()
         self._set_kernel()
         await self._tell_docker()
-        self._start("monitor", ["nft", "monitor", "destroy"], self._seen)
+        self._start("monitor", ["nft", "monitor"], self._seen)
+        self._watching = asyncio.create_task(self._watch())
         self._start("dnsmasq-open", ["dnsmasq", "-k", "-C", str(CONFIG / "open.conf")])
         if EXAM.exists():
             self._start_exam(CURRENT.resolve())
@@ -218,7 +220,7 @@ class Keeper:
     async def _put_rules(self) -> None:
         """All rules with the locked seats, in one transaction."""
         locked = self._stored()
-        self._nft(f"define exam = {self._ports[0]}\n{RULES.read_text()}{self._locks(locked)}")
+        self._nft(f"redefine exam = {self._ports[0]}\n{RULES.read_text()}{self._locks(locked)}")
         self._put = await self._present()
 
     def _nft(self, text: str) -> str:
@@ -241,9 +243,19 @@ class Keeper:
             return False
 
     def _seen(self, _engine: str, line: str) -> None:
-        """Somebody took a rule away (a firewall's own service that empties the kernel, say)."""
+        """Something was taken out of our tables: by ourselves, or by a firewall's own service that empties the kernel,
+        say."""
         if re.match(rf"delete (table|chain|rule|set) \w+ {self._table}\b", line):
-            asyncio.get_running_loop().create_task(self._repair())
+            self._touched.set()
+
+    async def _watch(self) -> None:
+        """One look after another, however many rules went."""
+        while True:
+            await self._touched.wait()
+            await asyncio.sleep(0.01)
+            self._touched.clear()
+            with contextlib.suppress(OrderFailed):  # Taken away as fast as they are put up: the next line tells.
+                await self._repair()
 
     async def _repair(self) -> bool:
         async with self._turn:
