@@ -407,6 +407,14 @@ class Documents(Protocol):
         fetched. Raises Refused when this machine cannot make any."""
 
 
+class Papers(Protocol):
+    """The centre's papers."""
+
+    def pdf(self, paper: str, values: Mapping[str, Any], codes: Mapping[str, str]) -> bytes:
+        """The PDF of the project's *paper*. *codes* are the texts of its QR codes, by the name that its template has
+        for their pictures. Raises Refused when this machine cannot make any."""
+
+
 @dataclass(frozen=True)
 class SealedArchive:
     """An archive that was read whole and is as its own manifest says. *path* is absolute; *sha256* is the whole

@@ -19,6 +19,7 @@ from orchestrator.ports import (
     Documents,
     Guard,
     Packages,
+    Papers,
     PolicyFiles,
     Progress,
     SealedBanks,
@@ -104,6 +105,12 @@ def sealed_banks() -> SealedBanks:
     from orchestrator.adapters.bank_sealing import FolderSealedBanks
 
     return FolderSealedBanks()
+
+
+def papers() -> Papers:
+    from orchestrator.adapters.papers import SheetPapers
+
+    return SheetPapers(documents())
 
 
 def documents() -> Documents:

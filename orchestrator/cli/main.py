@@ -35,6 +35,7 @@ ELSEWHERE = {
     "serve": "serve:command",
     "bank": "bank:group",
     "subject": "subject:group",
+    "print": "print_papers:group",
     "setup": "setup:setup",
     "image": "setup:image",
     "context": "context_package:group",
