@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bench.measures import context, growth, guard, memory, point, prepare, reset, restore, seal, working
+from bench.measures import context, growth, guard, memory, point, prepare, reset, restore, seal, subject, working
 from bench.run import Run
 
 MEASURES: dict[str, Callable[[Run], None]] = {
@@ -13,6 +13,7 @@ MEASURES: dict[str, Callable[[Run], None]] = {
     "point": point.measure,
     "restore": restore.measure,
     "working": working.measure,
+    "subject": subject.measure,
     "context": context.measure,
     "guard": guard.measure,
     "growth": growth.measure,

@@ -25,6 +25,7 @@ WANTED = {
     "point": "a page waits for a restore point, more than usual",
     "restore": "restore to a restore point until the page answers",
     "working": "p95 with / without, 3 at work",
+    "subject": "the last of all candidates has the whole subject, after `wave open` has returned",
     "context": "package / docker save | gzip",
     "guard": "lock or unlock a seat",
     "growth": "seats with a page's p95 under 1 s",
