@@ -49,13 +49,11 @@ class GuardedSeat:
 
 
 def seats(settings: Settings) -> list[GuardedSeat]:
-    """Seats as the guard knows them, with the one that probes. In mode `gateway` one without MAC is none."""
+    """Seats as the guard knows them, with the one that probes."""
     known = [
         GuardedSeat(seat.number, str(seat.address), seat.mac or "", settings.seat_port(seat.number))
         for seat in settings.seats.values()
     ]
-    if settings.guard.mode == "gateway":
-        known = [seat for seat in known if seat.mac]
     # The gateway answers the seat that probes, though with no site.
     probe = GuardedSeat(PROBE_SEAT, PROBE_ADDRESS, PROBE_MAC, own_ports(settings)[0])
     return [probe, *sorted(known, key=lambda seat: seat.number)]
