@@ -114,7 +114,8 @@ def _delta(run: Run, academy: "_Academy", folder: Path, archive: Path) -> None:
         )
     finally:
         for image in run.client.images.list(name=f"e5b-{run.centre_id}/{CORRECTED}"):
-            run.client.images.remove(image.id, force=True)
+            for tag in image.tags:
+                run.client.images.remove(tag)
 
 
 class _Academy:

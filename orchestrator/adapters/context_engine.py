@@ -204,13 +204,12 @@ def _archive(image: ImageToLoad, progress: Progress) -> Iterator[bytes]:
         yield _head(name, len(content)) + content + _padding(len(content))
     for diff_id, (size, parts) in image.layers.items():
         yield _head(f"{diff_id.removeprefix('sha256:')}.tar", size)
-        hashed, sent = hashlib.sha256(), 0
+        sent = 0
         for part in parts():
-            hashed.update(part)
             sent += len(part)
             yield part
-        if sent != size or f"sha256:{hashed.hexdigest()}" != diff_id:
-            # The engine would see it as well; in its own words.
+        # That it is the right content is what the engine itself checks, before it makes an image of it.
+        if sent != size:
             raise _refused(image.name, _("a layer is not what its digest says"))
         yield _padding(size)
         progress.step(diff_id[7:19])
