@@ -42,17 +42,23 @@ def place(seat: int, absent: bool = False, left_out: bool = False, opened: bool 
     )
 
 
-def wave(places: list[Place], state: str, intent: str | None = None) -> Wave:
-    return Wave("w", "2027-05-11-am", "salle", 1, Site.WORDPRESS, "i", WaveState(state), intent, places=tuple(places))
+def wave(places: list[Place], state: str, intent: str | None = None, subject: str | None = None) -> Wave:
+    return Wave(
+        *("w", "2027-05-11-am", "salle", 1, Site.WORDPRESS, "i"),
+        *(WaveState(state), intent, None, subject, tuple(places)),
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_routes(case: dict[str, Any]) -> None:
     waves = [
-        wave([place(**facts) for facts in item["places"]], item["state"], item.get("intent")) for item in case["waves"]
+        wave([place(**facts) for facts in item["places"]], item["state"], item.get("intent"), item.get("subject"))
+        for item in case["waves"]
     ]
     found = routes(case["seats"], waves, [environment(**facts) for facts in case["environments"]])
-    assert [f"{route.seat} {route.state.value} {route.address or '-'}" for route in found] == case["routes"]
+    shown = [f" {route.subject}" if route.subject else "" for route in found]
+    lines = [f"{route.seat} {route.state.value} {route.address or '-'}" for route in found]
+    assert [line + subject for line, subject in zip(lines, shown, strict=True)] == case["routes"]
 
 
 SEATS = range(1, 6)
