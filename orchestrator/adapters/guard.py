@@ -46,7 +46,7 @@ from orchestrator.adapters.haproxy import mount, store_file
 from orchestrator.adapters.machine import SystemHost
 from orchestrator.domain import naming
 from orchestrator.domain.guard import Policy
-from orchestrator.errors import Conflict, E5BError, EnvironmentFailed, ImageUnusable, NoSpace, Refused
+from orchestrator.errors import Conflict, EnvironmentFailed, ImageUnusable, NoSpace, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Attempt, GuardState
 from orchestrator.settings import Settings
@@ -416,12 +416,17 @@ class DockerGuard:
         name = self._policy_folder(policy)
         try:
             self._order("policy", timeout=POLICY_TIMEOUT, folder=name)
-        except E5BError as error:
+        except EnvironmentFailed as error:
             shutil.rmtree(self._folder / name)
             raise Refused(
                 _("The guard's engines do not take the new policy; the former one stays in force."),
                 hint=_("These are the engines' own words."),
                 details=error.details,
+            ) from error
+        except OSError as error:
+            # One of the two is in force, whole; the other is forgotten with the next that is.
+            raise EnvironmentFailed(
+                _("The guard ended while it took a new policy."), hint=_("Run the same command again.")
             ) from error
         self._tidy(name, before)
 
