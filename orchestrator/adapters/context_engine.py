@@ -35,6 +35,7 @@ class DockerImages:
 
     def save(self, image: str, layer: Callable[[Iterator[bytes]], None]) -> SavedImage:
         try:
+            self._client.api.inspect_image(image)  # It says that there is none; the next request calls it a fault.
             stream = self._client.api.get_image(image, chunk_size=_CHUNK)
             with tarfile.open(fileobj=cast("IO[bytes]", _Stream(stream)), mode="r|", bufsize=_CHUNK) as tar:
                 return _saved(tar, layer)
