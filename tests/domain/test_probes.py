@@ -1,5 +1,7 @@
 """What a probe's verdict is, and what is tried in the field."""
 
+import ast
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,15 @@ def test_the_field_plan_can_be_read_by_the_script() -> None:
     plan = script_plan(TRIED["gateway"], resolver=probes.HOST)
     assert set(plan["pin"]) >= {"drive.google.com", "www.google.com", "github.com"}
     assert all(canonical(name) == name for name in plan["pin"])
+
+
+def test_the_script_runs_on_any_laptop() -> None:
+    """Python 3.8 reads it, and it needs nothing that does not come with Python."""
+    tree = ast.parse(Path(script.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {item.name for node in imported if isinstance(node, ast.Import) for item in node.names}
+    names |= {str(node.module) for node in imported if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
 
 
 def test_the_attempts_are_said_to_people() -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Error, Page, Playwright, sync_playwright
 
 from tests.guard import lab
 from tests.guard.behind import Guarded
-from tests.guard.browsing import QUIC, browser_at
+from tests.guard.browsing import NO_QUIC, QUIC, browser_at
 from tests.guard.lab import Lab
 
 FETCH = "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).then(() => true, () => false)"
@@ -97,3 +97,18 @@ def test_a_browser_that_insists_on_quic_gets_no_datagram_out(
     with browser_at(playwright, routed.lab, 1, tmp_path, QUIC) as page:
         fails(page, "https://drive.test/")
     assert not any("udp" in note for note in routed.lab.noted())
+
+
+def test_a_browser_that_uses_the_proxy(proxied: Guarded, playwright: Playwright, tmp_path: Path) -> None:
+    """It finds the proxy by the file that it is told; what is closed is explained where the browser shows it."""
+    proxied.lock(1)
+    found_by = f"--proxy-pac-url=http://{lab.HOST}:{lab.PAC.port}/proxy.pac"
+    with browser_at(playwright, proxied.lab, 1, tmp_path, (*NO_QUIC, found_by)) as page:
+        page.goto("https://search.test/")
+        assert page.inner_text("h1") == "search.test"
+        assert not page.evaluate(FETCH, "https://docs.search.test/beside")
+        assert "ERR_TUNNEL" in fails(page, "https://drive.test/")
+        response = page.goto("http://drive.test/")
+        assert response is not None and response.status == 403 and "drive.test" in page.inner_text("body")
+        page.goto(f"http://{lab.HOST}:{lab.SITE_PORTS[0]}/")
+        assert page.inner_text("h1") == f"{lab.HOST}:{lab.SITE_PORTS[0]}"

@@ -19,6 +19,16 @@ from tests.guard.behind import Guarded
 from tests.guard.conftest import PLANS, SEATED
 from tests.guard.lab import Answer, Lab
 
+NOTED = {
+    "gateway": {
+        "dns": ("dns", "drive.test"),
+        "tls-pinned": ("name", "drive.test"),
+        "tcp-8443": ("network", f"{lab.OWN}:8443/tcp"),
+    },
+    "proxy": {"proxy-http-blocked": ("name", "drive.test")},
+}
+"""Probes, and how they are noted."""
+
 ALWAYS_CLOSED = ("v6-", "seat-", "host-", "other-site", "proxy-host-", "proxy-seat", "proxy-v6", "direct-")
 """What begins so is closed for an open seat too."""
 
@@ -42,6 +52,19 @@ def test_a_locked_seat_reaches_its_site_and_the_web_and_nothing_else(
     assert found.green
     slow = {id_ for id_, item in answer["results"].items() if item["seconds"] > 2}
     assert {id_ for id_ in slow if not id_.startswith(("ssh-80", "ssh-443", "seat-", "direct-v6-"))} == set()
+
+
+def test_what_was_refused_is_written_down(guarded: Guarded) -> None:
+    """Which seat, what, and on which layer; nothing of what was allowed."""
+    guarded.lock(1)
+    plan = [probe for probe in PLANS[guarded.mode] if probe.id in NOTED[guarded.mode]]
+    guarded.probe(plan, earlier={"pins": {"drive.test": [lab.DRIVE], "own.test": [lab.OWN]}})
+
+    def noted() -> set[tuple[str, str]]:
+        return {(item.layer, item.what) for item in guarded.guard.attempts() if item.seat == 1}
+
+    guarded.lab.until(lambda: noted() >= set(NOTED[guarded.mode].values()), f"not all were noted: {noted()}")
+    assert not any("search.test" in what for _layer, what in noted() if not what.startswith(("drive.", "docs.")))
 
 
 def test_an_open_seat_reaches_what_its_network_offers(guarded: Guarded, reached: dict[str, Answer]) -> None:
