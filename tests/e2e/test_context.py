@@ -235,3 +235,16 @@ def test_a_package_is_verified_where_there_is_no_engine(packed: Packed, workshop
     env = {**os.environ, "DOCKER_HOST": "unix:///nowhere", "E5B_LANG": "en"}
     command = ["context", "verify", str(packed.path), "--public-key", workshop.keys.text]
     subprocess.run([sys.executable, "-m", "orchestrator", *command], cwd=tmp_path, env=env, check=True)
+
+
+def test_keys_and_a_definition_are_made_once_and_never_written_over(centre: RealCentre) -> None:
+    made = centre.json("context", "keys", "keys", "--no-password")
+    assert made["key"] in (centre.folder / "keys" / "minisign.pub").read_text(encoding="utf-8")
+    centre.json("context", "keys", "keys", "--no-password", code=6)
+    # Nobody can be asked for a password here.
+    centre.json("context", "keys", "others", code=2)
+    centre.e5b("context", "new", "session/context.toml", "--version", "2027.1", "--session", "2027")
+    written = context_definition.load(centre.folder / "session" / "context.toml")
+    assert written.version == "2027.1" and set(written.sites) == set(Site)
+    pack = ("context", "pack", "out.tar", "--definition", "session/context.toml", "--key", "keys/minisign.key")
+    assert "was not built yet" in centre.json(*pack, code=6)["error"]
