@@ -603,6 +603,9 @@ class Host(Protocol):
     def processor_load(self) -> float:
         """Percent of all processors in use, measured over a moment."""
 
+    def swaps(self) -> bool:
+        """Whether memory can be written to a disk."""
+
     def disk_free(self, path: Path) -> int: ...
     def port_holder(self, address: str, port: int) -> str | None:
         """What listens there: a description, or None when the port is free."""

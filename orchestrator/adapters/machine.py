@@ -229,6 +229,9 @@ class SystemHost:
     def processor_load(self) -> float:
         return float(psutil.cpu_percent(interval=LOAD_MEASURED))
 
+    def swaps(self) -> bool:
+        return psutil.swap_memory().total > 0
+
     def disk_free(self, path: Path) -> int:
         existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
         return int(psutil.disk_usage(str(existing)).free)

@@ -60,6 +60,7 @@ def preflight(centre: Centre) -> list[Check]:
         (_("network"), _network),
         (_("ports"), _ports),
         (_("guard"), _guard),
+        (_("subjects"), _subjects),
         (_("leftovers"), _leftovers),
         (_("supervision"), _supervision),
         (_("journal"), _journal),
@@ -310,6 +311,29 @@ def _policy(centre: Centre, files: PolicyFiles) -> Iterator[Check]:
         )
     else:
         yield Check(name, Verdict.OK, _("{count} names").format(count=len(policy.rules)))
+
+
+def _subjects(centre: Centre) -> Iterator[Check]:
+    """Nothing to say in a centre without a bank."""
+    bank = centre.store.bank()
+    if bank is None:
+        return
+    centre.clear_text.check()
+    if centre.host.swaps():
+        yield Check(
+            _("subjects"),
+            Verdict.WARNING,
+            _("this machine swaps to a disk: what is unlocked could be written there"),
+            _("Turn swapping off for the exam (sudo swapoff -a), or encrypt the swap."),
+        )
+    else:
+        yield Check(
+            _("subjects"),
+            Verdict.OK,
+            _("{session}, version {version}; {folder} is in memory").format(
+                session=bank.session, version=bank.version, folder=centre.settings.clear_text_folder
+            ),
+        )
 
 
 def _leftovers(centre: Centre) -> Iterator[Check]:

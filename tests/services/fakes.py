@@ -305,6 +305,9 @@ class WorldHost:
     def processor_load(self) -> float:
         return self.world.load
 
+    def swaps(self) -> bool:
+        return False
+
     def disk_free(self, path: Path) -> int:
         return self.world.disk_free
 
