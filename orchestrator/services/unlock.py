@@ -24,8 +24,8 @@ FIRST_DELAY = timedelta(seconds=30)
 """It doubles with each wrong code more."""
 
 LONGEST_DELAY = timedelta(minutes=10)
-"""A code is opened by trying in some ten thousand years at that pace; a person who has it at last must not wait longer
-than candidates can."""
+"""To try all codes at that pace takes hundreds of millions of years; a person who has the right one at last must not
+wait longer than candidates can."""
 
 NOON = 12
 
