@@ -277,7 +277,9 @@ class Keeper:
 
     def _set_kernel(self) -> None:
         for name, value in self._facts["kernel"].items():
-            (NET / name).write_text(value)
+            # A cable that is not plugged in yet has what is the default then.
+            with contextlib.suppress(FileNotFoundError):
+                (NET / name).write_text(value)
 
     async def _tell_docker(self) -> None:
         if not self._facts["forwards"]:

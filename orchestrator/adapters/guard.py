@@ -114,7 +114,7 @@ class DockerGuard:
     def state(self) -> GuardState | None:
         try:
             found = self._order("state")
-        except OSError:
+        except (OSError, EnvironmentFailed):
             return None
         return GuardState(
             found["version"],
@@ -168,7 +168,7 @@ class DockerGuard:
         kernel = {"ipv4/icmp_ratelimit": "0"}
         if gateway:
             # No word to a seat of a shorter way past the guard.
-            kernel |= {f"ipv4/conf/{name}/send_redirects": "0" for name in ("all", guard.interface)}
+            kernel |= {f"ipv4/conf/{name}/send_redirects": "0" for name in ("all", "default", guard.interface)}
             kernel["ipv4/ip_forward"] = "1"
         keeper = {
             "table": nftables.TABLE,
@@ -270,7 +270,7 @@ class DockerGuard:
             return None
         deadline = time.monotonic() + ORDER_TIMEOUT
         while container.status in {"running", "restarting"}:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, EnvironmentFailed):
                 return self._order("state")
             if time.monotonic() > deadline:
                 break

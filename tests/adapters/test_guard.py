@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import docker
@@ -17,6 +18,7 @@ from docker.models.containers import Container
 
 from orchestrator.adapters.docker_engine import connect
 from orchestrator.adapters.guard import IMAGE, DockerGuard
+from orchestrator.adapters.guard_layout import CLOSED
 from orchestrator.adapters.guard_proxy import LABELS
 from orchestrator.domain import naming
 from orchestrator.domain.guard import Category, Origin, Policy, Rule
@@ -209,14 +211,35 @@ def test_a_container_with_its_name_that_is_not_ours_stays(
         stranger.remove(force=True)
 
 
+def test_other_settings_are_another_guard(client: docker.DockerClient, lab: Guarded, guard: DockerGuard) -> None:
+    """Where each seat's site has a name of its own, the guard knows the names, whatever the policy allows; the seats
+    stay locked while one guard takes the other's place."""
+    known = guard._settings
+    gateway = known.gateway.model_copy(update={"addressing": "host", "domain": "e5b.lan"})
+    other = DockerGuard(client, known.model_copy(update={"gateway": gateway}), guard._network)
+    before = container(client, lab).id
+    with watched(lab, {"https://drive.test/": "000"}):
+        assert other.ensure(Policy({}, True, "nothing"), {1}) is True
+        assert container(client, lab).id != before
+        asked = "import socket, sys; print(*(socket.gethostbyname(name) for name in sys.argv[1:]))"
+        names = ("poste-02.e5b.lan", "search.test")
+        found = lab.lab.seats[1].run(sys.executable, "-c", asked, *names).split()
+        assert found == [labs.HOST, CLOSED]
+        assert fetched(lab, "https://search.test/") == "000"
+        guard.ensure(labs.policy(), {1})
+
+
 # It comes back, and nothing is open meanwhile
 
 
+ALWAYS = {SITE: "200", "https://drive.test/": "000", f"https://{labs.DRIVE}/": "000"}
+
+
 @contextlib.contextmanager
-def watched(lab: Guarded) -> Iterator[None]:
-    """Seat 1 asks for its own site and for a platform all the time; the one always answers, the other never."""
+def watched(lab: Guarded, always: Mapping[str, str] = ALWAYS) -> Iterator[None]:
+    """Seat 1 asks for its own site and for platforms all the time; the one always answers, the others never."""
     stop = threading.Event()
-    answers: dict[str, set[str]] = {SITE: set(), "https://drive.test/": set(), f"https://{labs.DRIVE}/": set()}
+    answers: dict[str, set[str]] = {url: set() for url in always}
 
     def ask(url: str) -> None:
         while not stop.is_set():
@@ -231,7 +254,7 @@ def watched(lab: Guarded) -> Iterator[None]:
         stop.set()
         for thread in asking:
             thread.join()
-    assert answers == {SITE: {"200"}, "https://drive.test/": {"000"}, f"https://{labs.DRIVE}/": {"000"}}
+    assert answers == {url: {answer} for url, answer in always.items()}
 
 
 KILL = """
