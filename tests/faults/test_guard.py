@@ -110,4 +110,5 @@ def test_a_wave_behind_the_guard(guarded: GuardedCentre) -> None:
 
     centre.e5b("wave", "close", "--early", "the test is over")
     assert [centre.asked(seat, DRIVE) for seat in SEATS] == ["200", "200"]
+    until(lambda: centre.wave_state() == "sealed", 120, "the wave is not sealed")
     centre.e5b("journal", "verify")
