@@ -2,7 +2,7 @@
 
 ``python at_seat.py handshakes NAME COUNT`` writes the seconds of each TLS handshake, its connection included.
 ``python at_seat.py visit SECONDS NAME…`` fetches a page of each name in turn, each on a connection of its own, and
-writes begin (seconds from the start), seconds, and whether it was a good answer, of each.
+writes begin (seconds from the start), seconds, and what was wrong (empty: nothing), of each.
 """
 
 import json
@@ -35,21 +35,22 @@ def handshakes(name: str, count: int) -> list[float]:
     return times
 
 
-def visit(seconds: float, names: list[str]) -> list[tuple[float, float, bool]]:
+def visit(seconds: float, names: list[str]) -> list[tuple[float, float, str]]:
     """As a browser that opens a site: its name, a connection, a page."""
     start = time.perf_counter()
-    visits: list[tuple[float, float, bool]] = []
+    visits: list[tuple[float, float, str]] = []
     while time.perf_counter() - start < seconds:
         name = names[len(visits) % len(names)]
-        begun, good = time.perf_counter(), False
+        begun, fault = time.perf_counter(), ""
         try:
             _seconds, connection = handshake(name, socket.gethostbyname(name))
             with connection:
                 connection.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
-                good = connection.recv(4096).startswith(b"HTTP/1.1 200")
-        except OSError:
-            pass
-        visits.append((begun - start, time.perf_counter() - begun, good))
+                if not (head := connection.recv(4096)).startswith(b"HTTP/1.1 200"):
+                    fault = repr(head[:40])
+        except OSError as error:
+            fault = f"{name}: {error!r}"
+        visits.append((begun - start, time.perf_counter() - begun, fault))
         time.sleep(0.05)
     return visits
 

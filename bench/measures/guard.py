@@ -114,7 +114,7 @@ def _at(guarded: Guarded, seat: int, *arguments: str) -> subprocess.Popen[str]:
     return guarded.lab.seats[seat].start(sys.executable, "-I", script, *arguments, stdout=subprocess.PIPE)
 
 
-def _visits(processes: list[subprocess.Popen[str]]) -> list[tuple[float, float, bool]]:
+def _visits(processes: list[subprocess.Popen[str]]) -> list[tuple[float, float, str]]:
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     return [tuple(item) for output in outputs for item in json.loads(output)]
 
@@ -130,7 +130,7 @@ def _apply(run: Run, guarded: Guarded) -> None:
     time.sleep(1)
     applied = _timed(lambda: guarded.guard.ensure(policy, {1, 2}))
     visits = _visits(visitors)
-    lost = sum(not good for _begun, _seconds, good in visits) + sum(item.wait(60) != 0 for item in downloads)
+    lost = sum(bool(fault) for _begun, _seconds, fault in visits) + sum(item.wait(60) != 0 for item in downloads)
     run.add(
         Figure(
             *("guard", f"put a policy of {names:,} names in place".replace(",", " "), SITE, applied, "s", APPLY),
@@ -140,6 +140,7 @@ def _apply(run: Run, guarded: Guarded) -> None:
         Figure(
             *("guard", "allowed connections lost by it", SITE, float(lost), "", 0.0),
             note=f"of {len(visits)} short ones and {len(downloads)} that were open all the time",
+            samples={"faults": [item for item in visits if item[2]]},
         ),
     )
 
@@ -215,7 +216,7 @@ def _browsing(run: Run, guarded: Guarded) -> None:
         guarded.lock(*locked)
         results[kind] = _visits([_at(guarded, seat, "visit", seconds, *ALLOWED) for seat in guarded.lab.seats])
     took = {kind: [item[1] for item in visits] for kind, visits in results.items()}
-    failed = sum(not good for _begun, _seconds, good in results["guard"])
+    failed = sum(bool(fault) for _begun, _seconds, fault in results["guard"])
     run.add(
         Figure(
             *("guard", f"{SEATS} seats browse: p95 of an allowed page", SITE, percentile(took["guard"], 0.95), "s"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator import probe as script
 from orchestrator.domain import probes
+from orchestrator.domain.guard import Origin
 from orchestrator.domain.probes import HOST, Matrix, Port, Probe, Targets, Verdict, matrix, script_plan
 from orchestrator.errors import EnvironmentFailed, InputInvalid, NotFound
 from orchestrator.i18n import _
@@ -177,7 +178,7 @@ def _plan(
 
 def _of_probe_seat(centre: Centre) -> Targets:
     """Nobody's seat: it has no site, and no neighbour."""
-    targets = _targets()
+    targets = _targets(centre)
     sites = sorted({centre.settings.seat_port(seat) for seat in centre.settings.seats})
     return replace(targets, site=Port(HOST, sites[0]), host=_host_ports(centre))
 
@@ -185,7 +186,7 @@ def _of_probe_seat(centre: Centre) -> Targets:
 def _of_seat(centre: Centre, seat: int) -> Targets:
     if seat not in centre.settings.seats:
         raise NotFound(_("There is no seat {seat} in centre.toml.").format(seat=seat))
-    targets, port = replace(_targets(), host=_host_ports(centre)), centre.settings.seat_port(seat)
+    targets, port = replace(_targets(centre), host=_host_ports(centre)), centre.settings.seat_port(seat)
     if centre.settings.gateway.addressing == "host":
         return replace(targets, site=Port(HOST, port))
     others = [centre.settings.seat_port(other) for other in sorted(centre.settings.seats) if other != seat]
@@ -196,5 +197,11 @@ def _host_ports(centre: Centre) -> tuple[Port, ...]:
     return tuple(Port(HOST, port) for port in (*HOST_PORTS, centre.settings.evidence.port))
 
 
-def _targets() -> Targets:
-    return probes.targets(tomllib.loads(TARGETS.read_text(encoding="utf-8")))
+def _targets(centre: Centre) -> Targets:
+    """What the pilot academy opens for this session is no platform."""
+    targets, policy = probes.targets(tomllib.loads(TARGETS.read_text(encoding="utf-8"))), centre.store.policy()
+    if policy is None:
+        return targets
+    rules = {name: policy.decide(name).rule for name in targets.platforms}
+    opened = {name for name, rule in rules.items() if rule and not rule.blocked and rule.origin is Origin.ACADEMY}
+    return replace(targets, platforms=tuple(name for name in targets.platforms if name not in opened))

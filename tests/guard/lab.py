@@ -10,13 +10,11 @@ The internet's addresses are of 198.18.0.0/15 (RFC 2544), which dnsmasq does not
 import base64
 import contextlib
 import json
-import os
-import shutil
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -485,9 +483,3 @@ def lab(folder: Path, exam: int | None = None, seats: int = 3) -> Iterator[Lab]:
         yield made
     finally:
         made.close()
-
-
-def missing(programs: Iterable[str] = ("ip", "nft", "unshare", "nsenter", "haproxy", "openssl", "ss")) -> list[str]:
-    """What the lab needs and this machine does not have."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return [name for name in programs if shutil.which(name, path=path) is None]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.guard import Origin
 from orchestrator.domain.probes import Verdict
 from orchestrator.errors import EnvironmentFailed, InputInvalid, NotFound, Refused
 from orchestrator.services import guard_probe
@@ -17,7 +18,7 @@ from orchestrator.services.centre import PROBE, Centre
 from orchestrator.services.guard import apply, switch_on, was_green_today
 from orchestrator.services.guard_probe import judge, laptop_script, probe_guard
 from tests.services.conftest import Lab
-from tests.services.fakes import GUARD, MemoryGuard
+from tests.services.fakes import GUARD, MemoryGuard, rule
 
 
 class ProbedGuard:
@@ -109,6 +110,16 @@ def test_a_script_that_fails_leaves_the_seats_as_they_should_be(lab: Lab) -> Non
     with pytest.raises(EnvironmentFailed):
         probe_guard(centre)
     assert lab.world.kernel == {1}
+
+
+def test_what_the_academy_opens_is_no_platform(lab: Lab) -> None:
+    """A rule of its own for the session, and nobody else's: a list that lost a name is found out."""
+    opened = (replace(rule("padlet.com", blocked=False), origin=Origin.ACADEMY), rule("chatgpt.com", blocked=False))
+    lab.world.lists += opened
+    apply(lab.centre())
+    centre, guard = guarded(lab)
+    tried = {line.id for line in probe_guard(centre).lines}
+    assert "tls-padlet.com" not in tried and {"tls-chatgpt.com", "tls-discord.com"} <= tried and guard.plans
 
 
 def test_without_a_guard_nothing_is_probed(new_lab: Callable[..., Lab]) -> None:
