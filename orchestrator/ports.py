@@ -290,8 +290,11 @@ class ClearText(Protocol):
 
     def keep_reference(self, key: str, image: str, fingerprint: Fingerprint) -> None: ...
 
-    def remove(self, keys: Collection[str]) -> None:
-        """Remove subjects; those that are not here are no fault."""
+    def is_empty(self) -> bool:
+        """Whether nothing of any subject is here, not even a part. Never raises."""
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Remove every other subject, and what was left of one. Nothing is raised where nothing is to be removed."""
 
 
 class Guard(Protocol):

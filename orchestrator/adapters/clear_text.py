@@ -85,15 +85,23 @@ class MemoryClearText:
             new.write_text(fingerprint.dump(), encoding="utf-8")
             new.replace(file)
 
-    def remove(self, keys: Collection[str]) -> None:
+    def is_empty(self) -> bool:
+        return not any(self._folders())
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        unwanted = [folder for folder in self._folders() if folder.name not in keys]
+        if not unwanted:
+            return
         with self._in_memory():
-            for key in keys:
-                # First: from now on it is not here any more, though something may be left of it.
-                for folder in (self._kept / key, self._shown / key, self._shown / "jury" / key):
-                    for there in (folder, folder.with_name(f".{key}.new")):
-                        if there.exists():
-                            shutil.rmtree(there)
+            for folder in unwanted:
+                shutil.rmtree(folder)
             self._write_index()
+
+    def _folders(self) -> Iterator[Path]:
+        """Every subject's, whole or not. First those that make it be here: what is interrupted is taken up again."""
+        for parent in (self._kept, self._shown, self._shown / "jury"):
+            with contextlib.suppress(OSError):
+                yield from (item for item in parent.iterdir() if item.is_dir() and item.name != "jury")
 
     def _reference(self, key: str, image: str) -> Path:
         return self._kept / key / f"{image.removeprefix('sha256:')[:32]}.json"

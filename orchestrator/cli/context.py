@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from orchestrator import wiring
 from orchestrator.cli.output import NoProgress, RichProgress
-from orchestrator.errors import Refused
+from orchestrator.errors import E5BError, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import PolicyFiles, Progress, Store
 from orchestrator.services.centre import Centre
@@ -39,11 +40,13 @@ class Context:
     def centre(self) -> Centre:
         centre = wiring.centre(self.settings, self.progress)
         # Whether or not it is supervised: no command leaves a subject in memory once its half-day is over.
-        if centre.clear_text.here():
+        if not centre.clear_text.is_empty():
             # Here, not above: hardly any command of an exam's day needs it.
             from orchestrator.services.subject_end import remove_over
 
-            remove_over(centre)
+            # It is not what this command is for: it is tried again by the next one.
+            with suppress(E5BError):
+                remove_over(centre)
         return centre
 
     @cached_property

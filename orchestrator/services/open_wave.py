@@ -7,6 +7,7 @@ from orchestrator.domain.exam import Environment, Wave
 from orchestrator.domain.lifecycle import Action
 from orchestrator.domain.locks import Override
 from orchestrator.domain.routes import RouteState
+from orchestrator.domain.subject import SubjectRecord
 from orchestrator.errors import EnvironmentFailed, NotFound, NotProved
 from orchestrator.i18n import _
 from orchestrator.ports import Entry
@@ -46,6 +47,11 @@ def open_wave(
             Entry("wave.opened", wave.id, data={"seats": sum(place.taking_part for place in wave.places)}), waves=[wave]
         )
     return wave
+
+
+def _has(environment: Environment | None, subject: SubjectRecord) -> bool:
+    """Whether the environment begins with what the subject makes of the site."""
+    return environment is not None and environment.subject == subject.begins_with
 
 
 def _reached(centre: Centre, wave: Wave) -> bool:
@@ -101,7 +107,7 @@ def _begin(centre: Centre, wave: Wave, leave_out: Collection[int], without_guard
             faults.append(_("seat {seat:02d}: {how}").format(seat=place.seat, how=place.proof or _("not prepared")))
         elif seen is None or not seen.running:
             faults.append(_("seat {seat:02d}: its environment has stopped").format(seat=place.seat))
-        elif subject is not None and active[place.seat].subject != subject.begins_with:
+        elif subject is not None and not _has(active.get(place.seat), subject):
             faults.append(_("seat {seat:02d}: it is not proved with the subject's fixtures").format(seat=place.seat))
     if faults:
         raise NotProved(

@@ -22,9 +22,7 @@ def remove_over(centre: Centre) -> list[SubjectRecord]:
     given = {wave.subject for wave in centre.store.waves() if is_given(wave)}
     over = [item for item in records if item.removed_at is None and item.ends_at <= now and item.key not in given]
     staying = {item.key for item in records if item.removed_at is None} - {item.key for item in over}
-    unwanted = [key for key in centre.clear_text.here() if key not in staying]
-    if unwanted:
-        centre.clear_text.remove(unwanted)
+    centre.clear_text.keep_only(staying)
     if over:
         removed = [replace(item, removed_at=now) for item in over]
         centre.store.save(

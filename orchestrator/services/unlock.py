@@ -87,6 +87,7 @@ def foreseen(centre: Centre, half_day: str | None = None, role: Role | None = No
     Raises NotFound when no bank is loaded, Refused for another half-day than the present one, and for one that is
     over."""
     bank = loaded_bank(centre)
+    centre.follow_clock()
     zone, now = centre.settings.centre.zone, centre.clock.now()
     found = current_half_day(centre, bank)
     wanted = found if half_day is None else bank.entry(half_day, zone)

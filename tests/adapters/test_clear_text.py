@@ -6,6 +6,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,13 @@ def test_a_subject_is_here_with_all_that_belongs_to_it_and_gone_when_it_is_remov
     assert {item.name for item in (shown / "jury" / KEY).iterdir()} == {f"{item.value}.pdf" for item in Document}
     index = (shown / "jury" / "index.html").read_text(encoding="utf-8")
     assert "Un titre &amp; &lt;lui&gt;" in index and f"/jury/{KEY}/jury-aid.pdf" in index
-    kept.remove([KEY, "0" * 16])
+    kept.keep_only([OTHER, "0" * 16])
     assert (
         kept.here() == [OTHER] and kept.fixtures(KEY) is None and KEY not in (shown / "jury" / "index.html").read_text()
     )
-    kept.remove([OTHER])
+    kept.keep_only([])
+    kept.keep_only([])
+    assert kept.is_empty()
     assert [item.name for item in (memory / "essai").rglob("*") if item.is_file()] == ["index.html"]
 
 
@@ -118,3 +121,28 @@ def test_one_that_was_put_by_half_is_not_here_and_is_put_again(memory: Path, mon
     assert kept.here() == []
     kept.put(KEY, "2027-05-11-am", SUBJECT)
     assert kept.here() == [KEY] and not list(memory.rglob(".*.new"))
+
+
+def test_what_was_left_of_one_that_was_put_by_half_is_removed(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = MemoryClearText(settings(memory))
+    kept.put(OTHER, "2027-05-11-am", SUBJECT)
+    put = clear_text._put
+
+    def killed(folder: Path, *arguments: Any) -> None:
+        if folder.parent.name == "kept":
+            raise KeyboardInterrupt
+        put(folder, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clear_text, "_put", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kept.put(KEY, "2027-05-11-am", SUBJECT)
+    assert kept.here() == [OTHER] and (memory / "essai/shown" / KEY / "sujet.pdf").exists()
+    kept.keep_only([OTHER])
+    assert not [item for item in memory.rglob("*") if KEY in item.name]
+
+
+def test_where_nothing_is_nothing_is_removed_and_nothing_is_refused(tmp_path: Path) -> None:
+    kept = MemoryClearText(settings(tmp_path / "none"))
+    kept.keep_only([])
+    assert kept.is_empty() and not (tmp_path / "none").exists()

@@ -602,10 +602,13 @@ class MemoryClearText:
         self.fuse("clear_text.keep_reference")
         self.world.clear_references[key, image] = fingerprint
 
-    def remove(self, keys: Collection[str]) -> None:
-        self.fuse("clear_text.remove")
-        for key in keys:
-            self.world.clear.pop(key, None)
+    def is_empty(self) -> bool:
+        return not self.world.clear
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        self.fuse("clear_text.keep_only")
+        for key in self.world.clear.keys() - set(keys):
+            del self.world.clear[key]
 
 
 class MemoryEngine:
