@@ -387,6 +387,51 @@ def written(guard: DockerGuard) -> str:
     return "".join(path.read_text() for path in sorted((guard._folder / "log").glob("*.log")))
 
 
+# Mode proxy
+
+
+@pytest.fixture(scope="module")
+def proxied(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    with guarded_lab(client, "proxy", tmp_path_factory.mktemp("proxied"), 2) as made:
+        yield made
+
+
+def through_proxy(lab: Guarded, url: str, *more: str) -> str:
+    """The status that seat 1 is answered with by the server or, where it opens no tunnel, by the proxy."""
+    curl = ("curl", "-sk", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code} %{http_connect}")
+    proxy = ("--proxy", f"http://{labs.HOST}:{labs.PROXY.port}")
+    return lab.lab.seats[1].run(*curl, *proxy, *more, url, check=False)
+
+
+@pytest.mark.parametrize("engine", ["haproxy", "tinyproxy"])
+def test_an_engine_that_is_killed_in_mode_proxy(client: docker.DockerClient, proxied: Guarded, engine: str) -> None:
+    """The proxy is the browsers' only way: nothing is open without it, and it comes back by itself."""
+    proxied.guard.ensure(labs.policy(), {1})
+    assert through_proxy(proxied, "https://search.test/") == "200 200"
+    assert container(client, proxied).exec_run(["python3", "-c", KILL, engine, ""]).exit_code == 0
+    assert through_proxy(proxied, "https://drive.test/").startswith("000")
+    eventually(lambda: through_proxy(proxied, "https://search.test/") == "200 200", f"{engine} does not come back")
+    assert through_proxy(proxied, "https://drive.test/") == "000 403"
+
+
+def test_a_tunnel_for_one_name_that_greets_another_is_told_of_the_seat(proxied: Guarded) -> None:
+    """Though it is refused behind the proxy, where all connections come from this machine itself."""
+    proxied.guard.ensure(labs.policy(), {1})
+    mark = last_mark(proxied.guard)
+    greets = ("--connect-to", "shared.drive.test:443:search.test:443")
+    assert through_proxy(proxied, "https://shared.drive.test/", *greets) == "000 200"
+    expected = (1, labs.address(1), "shared.drive.test", "name")
+
+    def told() -> bool:
+        found = proxied.guard.attempts(mark)
+        return expected in {(item.seat, item.address, item.what, item.layer) for item in found}
+
+    eventually(told, "nobody is told")
+
+
+# Seen from a seat
+
+
 SCRIPT = """
 import json, socket, ssl, sys
 plan, found = json.load(sys.stdin), {}
