@@ -57,7 +57,6 @@ class GuardedCentre(FaultyCentre):
 def guarded(
     machine: Machine, client: docker.DockerClient, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GuardedCentre]:
-    assert not lab.missing()
     assert has_image(client, "guard"), "no image e5b/guard:current: run `e5b setup`"
     machine.load(client, "e5b/guard:current")
     with lab.lab(tmp_path_factory.mktemp("lab"), machine.holder, len(SEATS)) as made:
