@@ -67,7 +67,8 @@ LIMITS: Mapping[str, Any] = {
     # A million names twice, while one policy takes the place of another.
     "mem_limit": "1500m",
     "memswap_limit": "1500m",
-    "pids_limit": 256,
+    # Mode proxy: a thread for each open tunnel.
+    "pids_limit": 2048,
 }
 
 ORDER_TIMEOUT, POLICY_TIMEOUT, START_TIMEOUT, PROBE_TIMEOUT = 5.0, 120.0, 60.0, 300.0
