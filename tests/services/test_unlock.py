@@ -10,7 +10,7 @@ import pytest
 from orchestrator.adapters.bank_sealing import FolderSealedBanks
 from orchestrator.domain.bank import Document, Role, SealedBank, Subject
 from orchestrator.domain.calendar import Window, Zone
-from orchestrator.domain.exam import EnvironmentRole, Site
+from orchestrator.domain.exam import AlarmKind, EnvironmentRole, Site
 from orchestrator.domain.subject import key_of
 from orchestrator.domain.unlock_code import UnlockCode
 from orchestrator.errors import EnvironmentFailed, NotFound, NotProved, Refused, SignatureInvalid
@@ -25,6 +25,7 @@ from orchestrator.services.seal import seal
 from orchestrator.services.spare import spare_foreseen, switch_to_spare
 from orchestrator.services.standbys import give_up_standbys, make_standby, standbys_status
 from orchestrator.services.subject_end import remove_over
+from orchestrator.services.supervise import Supervisor
 from orchestrator.services.unlock import UnlockReport, foreseen, subject_status, unlock
 from orchestrator.settings import Settings
 from tests.services.conftest import Lab
@@ -399,6 +400,26 @@ def test_after_a_reboot_both_subjects_are_asked_for_where_both_are_worked_on(exa
 
 
 # The end
+
+
+def test_the_supervisor_says_that_the_subject_is_gone_from_memory_and_takes_it_away_at_the_end(exam: Exam) -> None:
+    exam.unlock()
+    exam.lab.at("open")
+    exam.reboot()
+    told: list[str] = []
+
+    def look() -> set[AlarmKind]:
+        Supervisor(exam.lab.centre(), lambda _about, what: told.append(what)).look_at_machine()
+        return {alarm.kind for alarm in exam.lab.centre().store.alarms()}
+
+    assert AlarmKind.SUBJECT in look()
+    exam.unlock()
+    assert AlarmKind.SUBJECT not in look()
+    exam.lab.world.later(minutes=40)
+    exam.lab.at("closed")
+    exam.lab.world.now = at(11, 13)
+    look()
+    assert exam.lab.world.clear == {} and "removed from memory" in told[-1]
 
 
 def test_at_the_end_of_the_half_day_nothing_is_left_but_what_candidates_worked_in(exam: Exam) -> None:
