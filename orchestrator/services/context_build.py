@@ -162,7 +162,11 @@ def _again(academy: Academy, definition: Definition, site: Site, image: str, fir
     if left:
         raise NotProved(
             _("Two builds of {site} from the same inputs differ.").format(site=site.value),
-            hint=_("Make the build repeatable, or name what cannot be equal, and why, in sites.{site}.varies.").format(
+            hint=_(
+                "The distribution has other packages by now: `e5b image build --force {site}`, then build again."
+            ).format(site=site.value)
+            if any(change.what == "package" for change in left)
+            else _("Make the build repeatable, or name what cannot be equal, and why, in sites.{site}.varies.").format(
                 site=site.value
             ),
             details=[sentence(change) for change in left],

@@ -184,8 +184,16 @@ PLUGINS = {
     Site.PRESTASHOP: ["/var/www/site/modules"],
 }
 
+_ALWAYS = {
+    "/var/cache/opcache/*": N_("code compiled by PHP: it holds the time at which it was compiled"),
+    "/var/cache/ldconfig/aux-cache": N_("cache of the system's linker: it holds places on the disk"),
+}
+
 VARIES: Mapping[Site, Mapping[str, str]] = {
-    Site.WORDPRESS: {"/var/www/site/wp-salts.php": N_("keys of the cookies, drawn at each build")},
-    Site.PRESTASHOP: {},
+    Site.WORDPRESS: {"/var/www/site/wp-salts.php": N_("keys of the cookies, drawn at each build"), **_ALWAYS},
+    Site.PRESTASHOP: {
+        "/var/www/site/app/config/parameters.php": N_("keys of the shop, drawn at each build"),
+        **_ALWAYS,
+    },
 }
 """What two builds of the project's own images differ in."""

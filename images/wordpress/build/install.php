@@ -211,9 +211,10 @@ function users(array $organisation): array
         $wpdb->update($wpdb->users, ['user_pass' => '!', 'user_registered' => CREATED], ['ID' => $id]);
         $ids[$user['role']] ??= $id;
     }
-    // WordPress's own form of a password, with a salt that does not change from build to build.
+    // WordPress's own form of a password, with a salt that does not change from build to build; at the cost that PHP
+    // takes by itself, or the first log-in would hash it again with another salt.
     $secret = base64_encode(hash_hmac('sha384', 'Tisane-2026', 'wp-sha384', true));
-    $hash = '$wp' . crypt($secret, '$2y$10$tisanesDuClosVerdier2O');
+    $hash = '$wp' . crypt($secret, '$2y$12$tisanesDuClosVerdier2O');
     $wpdb->update($wpdb->users, ['user_pass' => $hash], ['ID' => $ids['candidat']]);
     foreach ($ids as $id) {
         update_user_meta($id, 'show_welcome_panel', 0);
