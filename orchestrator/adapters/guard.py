@@ -69,6 +69,8 @@ LIMITS: Mapping[str, Any] = {
     "memswap_limit": "1500m",
     # Mode proxy: a thread for each open tunnel.
     "pids_limit": 2048,
+    # An order, or a name, does not wait behind twenty busy sites.
+    "cpu_shares": 8192,
 }
 
 ORDER_TIMEOUT, POLICY_TIMEOUT, START_TIMEOUT, PROBE_TIMEOUT = 5.0, 120.0, 60.0, 300.0
