@@ -16,7 +16,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -104,9 +104,8 @@ class Engine:
                 extra_groups=[] if self._user else None,
                 env={**os.environ, **(self._environment or {})},
             )
-            with contextlib.suppress(ValueError):  # A line longer than any that means something.
-                async for line in self._process.stdout:
-                    self._heard(self.name, line.decode(errors="replace").rstrip())
+            async for line in lines(self._process.stdout):
+                self._heard(self.name, line)
             say(f"{self.name} ended: {await self._process.wait()}")
             # At once, unless it cannot run at all.
             await asyncio.sleep(0.02 if loop.time() - began > 2 else 0.5)
@@ -116,6 +115,18 @@ class Engine:
         if self.runs:
             self._process.kill()
             await self._process.wait()
+
+
+async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Until the stream ends. A line longer than any that means something is passed over."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue
+        if not line:
+            return
+        yield line.decode(errors="replace").rstrip()
 
 
 async def run(*command: str, text: str | None = None, environment: dict[str, str] | None = None) -> str:
@@ -153,13 +164,17 @@ async def clear(table: str, mark: str) -> None:
     """Take the rules away: the other side of what ``serve`` puts up."""
     text = "".join(f"table {family} {table}\ndelete table {family} {table}\n" for family in ("inet", "bridge"))
     await run("nft", "-f", "-", text=text)
-    for iptables in IPTABLES:
+    for iptables in firewalls():
         with contextlib.suppress(OrderFailed):
             await run(iptables, "-w", "-D", *passing(mark))
 
 
-IPTABLES = ("iptables-nft", "iptables-legacy")
-"""Docker uses the one or the other."""
+def firewalls() -> Iterator[str]:
+    """Docker uses the one or the other. The older is only looked at where it is in use: a look makes it so."""
+    yield "iptables-nft"
+    with contextlib.suppress(OSError):
+        if "filter" in Path("/proc/net/ip_tables_names").read_text().split():
+            yield "iptables-legacy"
 
 
 def passing(mark: str) -> list[str]:
@@ -285,7 +300,7 @@ class Keeper:
         if not self._facts["forwards"]:
             return
         rule = passing(self._facts["mark"])
-        for iptables in IPTABLES:
+        for iptables in firewalls():
             with contextlib.suppress(OrderFailed):
                 await run(iptables, "-w", "-n", "-L", "DOCKER-USER")
                 try:
