@@ -126,7 +126,9 @@ def _section(name: str, item: Mapping[str, Any], schema: Mapping[str, Any]) -> I
     yield from ("", f"## `[[{name}]]`" if several else f"## `[{name}]`", "")
     yield from ("| setting | value | default | meaning |", "| --- | --- | --- | --- |")
     for key, field in model["properties"].items():
-        default = "required" if key in required else f"`{_toml(field['default'])}`"
+        default = (
+            "required" if key in required else "none" if field["default"] is None else f"`{_toml(field['default'])}`"
+        )
         yield f"| `{key}` | {_value(field, schema)} | {default} | {field['description']} |"
     for key, field in model["properties"].items():
         nested = _resolved(field.get("items", {}), schema)
@@ -143,6 +145,10 @@ def _resolved(item: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
 
 
 def _value(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    if "anyOf" in field:
+        # An optional setting: something, or none at all.
+        field = next(item for item in field["anyOf"] if item["type"] != "null")
+    field = _resolved(field, schema)
     if "enum" in field:
         return " or ".join(f'`"{item}"`' for item in field["enum"])
     if field["type"] == "array":
@@ -156,6 +162,7 @@ def _value(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         "integer": "whole number",
         "number": "number",
         "string": "text",
+        "boolean": "true or false",
     }
     words = [kinds[field.get("format", field["type"])]]
     if "maxLength" in field:
@@ -172,6 +179,8 @@ def _value(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
