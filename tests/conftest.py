@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing else.
+settings.register_profile("e5b", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("e5b")
 
 HERE = Path(__file__).parent
 
