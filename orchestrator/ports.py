@@ -237,8 +237,8 @@ class GuardState:
 @dataclass(frozen=True)
 class Attempt:
     """Something that the guard refused. *seat* is None for a machine that is none. *what* is the name, or the address,
-    port and protocol (``198.51.100.7:443/udp``), *layer* where it was refused (``dns``, ``name``, ``network``), *line* as the engine wrote it. *at* in the
-    system clock's time; *mark* says where reading goes on from."""
+    port and protocol (``198.51.100.7:443/udp``), *layer* where it was refused (``dns``, ``name``, ``network``), *line*
+    as the engine wrote it. *at* in the system clock's time; *mark* says where reading goes on from."""
 
     at: datetime
     seat: int | None
@@ -540,7 +540,7 @@ class Store(Protocol):
 
     def overrides(self) -> list[Override]: ...
     def tried(self, wave: str | None = None, *, since: datetime | None = None, unrecorded: bool = False) -> list[Tried]:
-        """What the guard refused, oldest first: in one wave, *since* a minute, or what the journal does not know yet."""
+        """What the guard refused, oldest first: in one wave, *since* a minute, or not yet known to the journal."""
 
     def tried_mark(self) -> str:
         """How far the guard's logs were read; empty before the first time."""
