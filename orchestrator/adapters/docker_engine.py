@@ -21,7 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, ContainerError, DockerException, NotFound
 from docker.types import Ulimit
 
 from orchestrator.domain import naming
@@ -101,6 +101,9 @@ def _translated(
 
 def translated(error: Exception) -> E5BError:
     """Our error for what the SDK raised."""
+    if isinstance(error, ContainerError):
+        said = (error.stderr or b"").decode(errors="replace").strip()[-500:]
+        return EnvironmentFailed(_("What was run in a container failed: {reason}").format(reason=said or error))
     if not isinstance(error, APIError):
         return unavailable(error)
     explanation = str(error.explanation or error)

@@ -529,6 +529,8 @@ class DockerGuard:
     def _plug(self, image: str, pid: int) -> None:
         """A cable from the guard's network into the process *pid*, whose end is the seat that probes."""
         commands = [
+            # That of the probe before goes with its container's network, a moment after the container.
+            f"ip link delete {PROBE_INTERFACE} 2>/dev/null || true",
             f"ip link add {PROBE_INTERFACE} type veth peer name eth0 address {PROBE_MAC} netns {pid}",
             f"ip address add {PROBE_ROUTER}/30 dev {PROBE_INTERFACE}",
             f"ip link set {PROBE_INTERFACE} up",

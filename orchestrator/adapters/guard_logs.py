@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from orchestrator.adapters.guard_layout import HOPS
 from orchestrator.ports import Attempt
@@ -54,7 +55,9 @@ def _attempt(text: str, seats: Mapping[str, int], mark: str) -> Attempt | None:
         return _of_network(at, line, seats, mark)
     if engine == "haproxy" and (found := _HAPROXY.match(line)):
         where, client, name, _verdict = found.groups()
-        what = _NAMELESS[where] if name == "-" else name.lower().rstrip(".")
+        # What a client sent is written with its special characters encoded. The usual port of a tunnel is not told: the
+        # attempt counts with those at the same name.
+        what = _NAMELESS[where] if name == "-" else unquote(name).lower().removesuffix(":443").rstrip(".")
         if client.startswith(HOPS):
             number = int(client.removeprefix(HOPS))
             client = next((address for address, seat in seats.items() if seat == number), client)
