@@ -33,6 +33,11 @@ def settings(memory: Path) -> Settings:
     )
 
 
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E5B_LANG", "en")
+
+
 @pytest.fixture
 def memory() -> Iterator[Path]:
     folder = Path("/dev/shm") / f"e5b-test-{secrets.token_hex(4)}"

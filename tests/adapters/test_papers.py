@@ -26,6 +26,11 @@ def pages(paper: Paper) -> list[str]:
     return [page.get_textpage().get_text_bounded().replace("\r\n", "\n") for page in document]
 
 
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E5B_LANG", "en")
+
+
 @pytest.fixture
 def room(new_lab: Callable[..., Lab]) -> Lab:  # noqa: F811
     """Twenty seats."""

@@ -107,6 +107,11 @@ def sealed(
     return BANKS.write(path, session, version, at(1, 9) + timedelta(days=version), subjects), codes
 
 
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E5B_LANG", "en")
+
+
 @pytest.fixture
 def exam(lab: Lab) -> Exam:
     bank, codes = sealed(lab.settings.bank_file)
