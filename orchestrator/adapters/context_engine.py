@@ -9,8 +9,10 @@ import io
 import json
 import posixpath
 import tarfile
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from queue import Full, Queue
 from typing import IO, Any, cast
 
 import docker
@@ -24,6 +26,7 @@ from orchestrator.i18n import _
 from orchestrator.ports import ImageToLoad, Progress, SavedImage
 
 _CHUNK = 1 << 20
+_AHEAD = 32
 _TEXTS = (".json", "/json", "/VERSION", "repositories", "oci-layout")
 
 
@@ -79,9 +82,10 @@ class DockerImages:
     def load(self, image: ImageToLoad, progress: Progress) -> None:
         progress.begin(_("Loading {name}").format(name=image.name), max(1, len(image.layers)))
         try:
-            for line in self._client.api.load_image(cast(Any, _archive(image, progress)), quiet=True) or ():
-                if "error" in line:
-                    raise _refused(image.name, str(line["error"]))
+            with closing(_ahead(_archive(image, progress))) as parts:
+                for line in self._client.api.load_image(cast(Any, parts), quiet=True) or ():
+                    if "error" in line:
+                        raise _refused(image.name, str(line["error"]))
             self._client.api.inspect_image(f"sha256:{hashlib.sha256(image.config).hexdigest()}")
         except ImageNotFound as error:
             raise _refused(image.name, _("it gave the image another id")) from error
@@ -215,6 +219,37 @@ def _archive(image: ImageToLoad, progress: Progress) -> Iterator[bytes]:
         yield _padding(size)
         progress.step(diff_id[7:19])
     yield bytes(1024)
+
+
+def _ahead(parts: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same *parts*, some of them made while the engine still takes those before them."""
+    made: Queue[bytes | BaseException | None] = Queue(_AHEAD)
+    ended = threading.Event()
+
+    def put(item: bytes | BaseException | None) -> None:
+        while not ended.is_set():
+            with suppress(Full):
+                made.put(item, timeout=0.2)
+                return
+
+    def make() -> None:
+        try:
+            for part in parts:
+                put(part)
+                if ended.is_set():
+                    return
+            put(None)
+        except BaseException as error:  # It is the reader's, whatever it is.
+            put(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        ended.set()
 
 
 def _head(name: str, size: int) -> bytes:

@@ -25,9 +25,9 @@ foreach ([
 }
 
 // The day of the build becomes the day on which the organisation began with its shop. The shop's clock and the
-// server's are hours apart.
+// server's are hours apart, and a password is said to be hours older than it is.
 [$begun] = $database->query(
-    "SELECT MIN(create_time) - INTERVAL 3 HOUR FROM information_schema.tables WHERE table_schema = '$name'"
+    "SELECT MIN(create_time) - INTERVAL 1 DAY FROM information_schema.tables WHERE table_schema = '$name'"
 )->fetch_row();
 $columns = $database->query(
     "SELECT table_name, column_name FROM information_schema.columns
