@@ -19,6 +19,7 @@ foreach ([
     "UPDATE ps_orders o JOIN ps_customer p ON p.id_customer = o.id_customer SET o.secure_key = p.secure_key",
     "UPDATE ps_employee SET passwd = '$nobody' WHERE email <> '{$described['login']}'",
     "UPDATE ps_employee SET passwd = '$candidate' WHERE email = '{$described['login']}'",
+    "UPDATE ps_product_sale SET date_upd = '2026-10-28'",
     "UPDATE ps_configuration SET value = '2026060109000000' WHERE name IN ('NW_SALT', 'PS_NEWSLETTER_RAND')",
 ] as $statement) {
     $database->query($statement);
