@@ -83,7 +83,8 @@ def build_command(context: Context, definition: Path, images: Path | None, twice
             out.print(
                 _("{site} {version}: reference {digest}").format(
                     site=site.value, version=item.version, digest=item.fingerprint.digest
-                )
+                ),
+                soft_wrap=True,
             )
             if item.twice:
                 out.print(_("  built twice: equal"))
