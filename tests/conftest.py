@@ -26,3 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(folder(item) if folder(item) in TOGETHER else str(item.path)))
     items.sort(key=lambda item: LONG.index(folder(item)) if folder(item) in LONG else len(LONG))
+
+
+@pytest.fixture
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that read what is said."""
+    monkeypatch.setenv("E5B_LANG", "en")

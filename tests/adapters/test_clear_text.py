@@ -33,9 +33,7 @@ def settings(memory: Path) -> Settings:
     )
 
 
-@pytest.fixture(autouse=True)
-def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("E5B_LANG", "en")
+pytestmark = pytest.mark.usefixtures("in_english")
 
 
 @pytest.fixture

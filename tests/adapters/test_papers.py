@@ -26,9 +26,7 @@ def pages(paper: Paper) -> list[str]:
     return [page.get_textpage().get_text_bounded().replace("\r\n", "\n") for page in document]
 
 
-@pytest.fixture(autouse=True)
-def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("E5B_LANG", "en")
+pytestmark = pytest.mark.usefixtures("in_english")
 
 
 @pytest.fixture

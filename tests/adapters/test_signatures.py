@@ -12,6 +12,8 @@ from orchestrator.adapters.signatures import MinisignSignatures, beside
 from orchestrator.errors import InputInvalid, Refused, SignatureInvalid
 from orchestrator.ports import KeyFiles
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 SIGNATURES = MinisignSignatures()
 
 

@@ -20,6 +20,8 @@ from tests.services.conftest import Lab
 from tests.services.context_fakes import PACKAGE_FILES, SIGNATURES, TEXTS, MemoryImages, Workshop
 from tests.services.fakes import Silence
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:

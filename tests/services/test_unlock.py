@@ -107,9 +107,7 @@ def sealed(
     return BANKS.write(path, session, version, at(1, 9) + timedelta(days=version), subjects), codes
 
 
-@pytest.fixture(autouse=True)
-def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("E5B_LANG", "en")
+pytestmark = pytest.mark.usefixtures("in_english")
 
 
 @pytest.fixture
