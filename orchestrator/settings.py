@@ -278,6 +278,11 @@ class Settings(_Section):
         return self.centre.state / "gateway"
 
     @property
+    def session_rules(self) -> Path:
+        """The rules of the guard that came with the loaded context; they need not be there."""
+        return self.centre.state / "rules" / "current"
+
+    @property
     def guard_folder(self) -> Path:
         return self.centre.state / "guard"
 

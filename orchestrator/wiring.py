@@ -77,7 +77,10 @@ def policy_files(settings: Settings) -> PolicyFiles:
     from orchestrator.adapters.signatures import MinisignSignatures
 
     project = Path(__file__).parent.parent / "policy"
-    return FolderPolicyFiles(project, settings.guard.policy, MinisignSignatures(), settings.trust.public_key or None)
+    return FolderPolicyFiles(
+        *(project, settings.session_rules, settings.guard.policy),
+        *(MinisignSignatures(), settings.trust.public_key or None),
+    )
 
 
 # What follows imports by itself: every command of an exam's day would wait for what only a set-up needs.

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.adapters.signatures import beside
-from orchestrator.domain.guard import NAME, Category, Origin, Rule, canonical
+from orchestrator.domain.guard import NAME, SESSION_RULES, Category, Origin, Rule, canonical
 from orchestrator.errors import InputInvalid, SignatureInvalid
 from orchestrator.i18n import _, ngettext
 from orchestrator.ports import PolicyLists, Signatures
@@ -27,9 +27,6 @@ from orchestrator.settings import fault
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-ACADEMY = "academy.toml"
-"""The pilot academy's rules, in the centre's folder, with their signature beside them."""
 
 UT1 = {
     "ai": Category.ASSISTANTS,
@@ -75,11 +72,15 @@ class _Rules(_Table):
 
 
 class FolderPolicyFiles:
-    """Implements ports.PolicyFiles. *project* is the folder of the project's own lists, *own* the centre's;
-    *public_key* is the one that the academy signs with."""
+    """Implements ports.PolicyFiles. *project* is the folder of the project's own lists, *session* that of the rules
+    that came with the context (it need not be there), *own* the centre's; *public_key* is the one that the academy
+    signs with."""
 
-    def __init__(self, project: Path, own: Path | None, signatures: Signatures, public_key: str | None) -> None:
+    def __init__(
+        self, project: Path, session: Path, own: Path | None, signatures: Signatures, public_key: str | None
+    ) -> None:
         self._project = project
+        self._session = session
         self._own = own
         self._signatures = signatures
         self._public_key = public_key
@@ -90,8 +91,14 @@ class FolderPolicyFiles:
             reading.text(self._project / "blocked" / f"{category}.txt", category, Origin.PROJECT, self._project.parent)
         for path in sorted((self._project / "allowed").glob("*.txt")):
             reading.text(path, None, Origin.PROJECT, self._project.parent)
+        imports: list[tuple[Path, _Import, Origin, int]] = []
+        if self._session.exists():
+            academy = self._session / SESSION_RULES
+            imports += reading.toml(academy, Origin.ACADEMY, self._signed(academy))
         if self._own is not None:
-            self._read_own(self._own, reading)
+            imports += self._read_own(self._own, reading)
+        for path, item, origin, line in imports:
+            reading.imported(path, item, origin, line)
         if reading.faults:
             raise InputInvalid(
                 ngettext(
@@ -104,15 +111,18 @@ class FolderPolicyFiles:
             )
         return PolicyLists(reading.rules, reading.only_allowed, reading.notes)
 
-    def _read_own(self, folder: Path, reading: "_Reading") -> None:
+    def _read_own(self, folder: Path, reading: "_Reading") -> list[tuple[Path, _Import, Origin, int]]:
+        """What its files import is left to be read."""
         try:
             paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         except OSError as error:
             reading.fault(str(folder), 0, _("this folder cannot be read: {error}").format(error=error.strerror))
-            return
+            return []
         imports: list[tuple[Path, _Import, Origin, int]] = []
-        academy = folder / ACADEMY
-        if academy in paths or beside(academy) in paths:
+        academy = folder / SESSION_RULES
+        if self._session.exists() and academy in paths:
+            reading.notes.append(_("{path} was not read: the rules of the loaded context hold.").format(path=academy))
+        elif academy in paths or beside(academy) in paths:
             imports += reading.toml(academy, Origin.ACADEMY, self._signed(academy))
         for path in paths:
             if path.suffix == ".toml" and path != academy:
@@ -127,8 +137,7 @@ class FolderPolicyFiles:
                 reading.fault(str(path), 0, _unknown_category(path.stem))
             else:
                 reading.text(path, Category(path.stem), Origin.CENTRE)
-        for path, item, origin, line in imports:
-            reading.imported(path, item, origin, line)
+        return imports
 
     def _signed(self, path: Path) -> bytes:
         """The content of *path*, which is what the academy signed."""

@@ -173,6 +173,8 @@ def load_command(context: Context, path: Path, base: Path | None, dry_run: bool)
                 out.print(_("{site}: its reference is the package's").format(site=site))
             said = _("Version {version} of session {session} is loaded.")
             out.print(said.format(version=loaded.version, session=loaded.session), style="bold green")
+            if loaded.rules:
+                out.print(_("The session's rules for the network guard came with it: `e5b guard apply` applies them."))
 
     show(context.as_json, loaded, text)
 

@@ -15,6 +15,7 @@ from orchestrator.domain.exam import Site
 FORMAT = 1
 VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_FILE = re.compile(r"[a-z0-9][a-zA-Z0-9._-]{0,99}")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -83,7 +84,8 @@ class Base:
 @dataclass(frozen=True)
 class ContextManifest:
     """What a package says of itself. *blobs*: all that the file holds, digest to bytes. *candidate*: what the candidate
-    may use. *varies*: what two builds may differ in, site by site."""
+    may use. *varies*: what two builds may differ in, site by site. *guard*: the files of the session's rules for the
+    network guard, by name to the digest of their content."""
 
     version: str
     session: str
@@ -95,6 +97,7 @@ class ContextManifest:
     candidate: tuple[str, ...] = ()
     varies: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     base: Base | None = None
+    guard: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sites(self) -> dict[Site, PackedImage]:
@@ -116,6 +119,7 @@ class ContextManifest:
             "candidate": list(self.candidate),
             "varies": {site: dict(items) for site, items in self.varies.items()},
             "base": None if self.base is None else vars(self.base),
+            "guard": dict(self.guard),
             "blobs": dict(self.blobs),
         }
         return (json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
@@ -145,6 +149,7 @@ class ContextManifest:
                 base=None
                 if base is None
                 else Base(_matching(VERSION, base["version"]), str(base["file"]), _matching(_DIGEST, base["digest"])),
+                guard={_matching(_FILE, name): _matching(_DIGEST, found) for name, found in raw["guard"].items()},
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ManifestMalformed(str(error)) from error
@@ -153,6 +158,9 @@ class ContextManifest:
 
     def _check(self) -> None:
         """What is named is there. Raises ManifestMalformed."""
+        for name, content in self.guard.items():
+            if content not in self.blobs:
+                raise ManifestMalformed(f"{name}: {content} is not listed")
         if not self.images:
             raise ManifestMalformed("no image")
         for image in self.images:

@@ -15,6 +15,9 @@ from types import MappingProxyType
 NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 """A host name of at least two labels, the last of which is no number: no address is a name."""
 
+SESSION_RULES = "academy.toml"
+"""The file of the pilot academy's rules for a session; its signature lies beside it."""
+
 
 class Category(StrEnum):
     """What collaborative platforms are, and what leads round the guard."""

@@ -35,13 +35,15 @@ class SiteDefinition(_Section):
 
 
 class Definition(_Section):
-    """*archives*: what an operator supplies, by its place in the build, to its digest."""
+    """*archives*: what an operator supplies, by its place in the build, to its digest. *guard*: the folder of the
+    session's rules for the network guard, beside the definition."""
 
     version: Annotated[str, Field(pattern=rf"^{context.VERSION.pattern}$")]
     session: Annotated[str, Field(min_length=1)]
     candidate: tuple[str, ...] = ()
     sites: Annotated[dict[Site, SiteDefinition], Field(min_length=1)]
     archives: dict[str, Digest] = {}
+    guard: Path | None = None
 
 
 def load(path: Path) -> Definition:
@@ -77,6 +79,9 @@ def new(path: Path, version: str, session: str, archives: Mapping[str, str]) -> 
         f"session = {json.dumps(session, ensure_ascii=False)}",
         "# " + _("What the candidate may use, one sentence each: it is shown with the package."),
         f"candidate = {json.dumps(candidate, ensure_ascii=False)}",
+        "",
+        "# " + _("Folder of the session's rules for the network guard: academy.toml, signed, and what it imports."),
+        '# guard = "guard"',
         "",
         "# " + _("What is supplied to the build, and its SHA-256: of a zip the file's own (`sha256sum`), of a folder"),
         "# " + _("what `e5b context new` has found. The build refuses anything else."),

@@ -37,7 +37,8 @@ class Depot:
 @dataclass(frozen=True)
 class Loaded:
     """*loaded* and *kept* are images by name: those that the engine did not have, and had. *proved* are the sites whose
-    reference fingerprint was measured here and is the package's. *seconds*: of ``verify``, ``load`` and ``prove``.
+    reference fingerprint was measured here and is the package's. *rules*: whether the session's rules for the network
+    guard came with it. *seconds*: of ``verify``, ``load`` and ``prove``.
     *done* is False for what would be done."""
 
     version: str
@@ -47,6 +48,7 @@ class Loaded:
     proved: tuple[str, ...]
     candidate: tuple[str, ...]
     seconds: Mapping[str, float]
+    rules: bool = False
     done: bool = True
 
 
@@ -78,6 +80,7 @@ def load(depot: Depot, path: Path, base: Path | None = None, *, dry_run: bool = 
         proved=tuple(site.value for site in manifest.sites),
         candidate=manifest.candidate,
         seconds=seconds,
+        rules=bool(manifest.guard),
     )
     with ExitStack() as stack:
         package = stack.enter_context(depot.packages.open(path))
@@ -100,11 +103,29 @@ def load(depot: Depot, path: Path, base: Path | None = None, *, dry_run: bool = 
         over("load")
         references = _prove(depot, package, missing)
         over("prove")
+        _keep_rules(centre.settings.session_rules, package)
     for image in manifest.images:
         depot.images.tag(image.id, _version_tag(manifest, image))
         depot.images.tag(image.id, names[image.name])
     centre.store.save(Entry(LOADED, data=data), references=references)
     return result
+
+
+def _keep_rules(current: Path, package: Package) -> None:
+    """Put the session's rules for the guard where its policy is read from, in one step: all of them or those before. A
+    context without any takes the former ones away."""
+    rules = package.manifest.guard
+    if not rules:
+        current.unlink(missing_ok=True)
+        return
+    folder = current.with_name(package.manifest.digest.removeprefix("sha256:")[:12])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, digest in rules.items():
+        (folder / name).write_bytes(package.blob(digest))
+    link = current.with_name("next")
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    link.replace(current)
 
 
 def _check_allowed(centre: Centre, manifest: ContextManifest) -> None:

@@ -1,14 +1,15 @@
 """Make the one file of a reference context that was built, and sign it; or a delta, with what is new since another."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.domain import context, naming
 from orchestrator.domain.context import Base, ContextManifest, Layer, PackedImage
-from orchestrator.errors import ImageUnusable, Refused
+from orchestrator.domain.guard import SESSION_RULES
+from orchestrator.errors import ImageUnusable, InputInvalid, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Package, PackageDraft
 from orchestrator.services import context_definition
@@ -37,13 +38,14 @@ def pack(
     definition, built = context_definition.load(definition_path), context_definition.built(definition_path)
     if path.exists():
         raise Refused(_("{path} exists: it was not changed.").format(path=path), hint=_("Name another file."))
+    rules = _guard_rules(definition, definition_path.parent)
     if since is None:
-        _pack(academy, definition, built, path, None)
+        _pack(academy, definition, built, path, None, rules)
     else:
         with academy.packages.open(since) as old:
             _check_base(definition, old)
             old.check(academy.progress)
-            _pack(academy, definition, built, path, old)
+            _pack(academy, definition, built, path, old, rules)
     with academy.packages.open(path) as package:
         package.check(academy.progress)
         manifest = package.manifest
@@ -67,10 +69,34 @@ def _check_base(definition: Definition, old: Package) -> None:
         )
 
 
-def _pack(academy: Academy, definition: Definition, built: Built, path: Path, old: Package | None) -> None:
+def _guard_rules(definition: Definition, beside: Path) -> dict[str, bytes]:
+    """The session's rules for the guard, file by file. A centre reads them as it reads those that were handed to it:
+    with the academy's signature. Raises InputInvalid."""
+    if definition.guard is None:
+        return {}
+    folder = beside / definition.guard
+    try:
+        found = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    except OSError as error:
+        raise InputInvalid(_("{path} cannot be read: {error}.").format(path=folder, error=error.strerror)) from error
+    missing = [name for name in (SESSION_RULES, f"{SESSION_RULES}.minisig") if name not in found]
+    if missing:
+        raise InputInvalid(
+            _("{path} holds no signed rules of the guard: {missing} is missing.").format(
+                path=folder, missing=", ".join(missing)
+            ),
+            hint=_("`minisign -S -s KEY -m academy.toml` signs them."),
+        )
+    return found
+
+
+def _pack(
+    academy: Academy, definition: Definition, built: Built, path: Path, old: Package | None, rules: Mapping[str, bytes]
+) -> None:
     academy.progress.begin(_("Packing {version}").format(version=definition.version), len(built.images))
     try:
         with academy.packages.draft(path) as draft:
+            guard = {name: draft.add(content) for name, content in rules.items()}
             images = []
             for name, image in sorted(built.images.items()):
                 packed = _delta(academy, draft, name, image, old) if old else _whole(academy, draft, name, image)
@@ -101,6 +127,7 @@ def _pack(academy: Academy, definition: Definition, built: Built, path: Path, ol
                     candidate=definition.candidate,
                     varies={site.value: item.varies for site, item in definition.sites.items()},
                     base=None if old is None else Base(old.manifest.version, old.path.name, old.manifest.digest),
+                    guard=guard,
                 )
             )
     finally:

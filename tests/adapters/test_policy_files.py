@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.policy_files import ACADEMY, FolderPolicyFiles
+from orchestrator.adapters.policy_files import FolderPolicyFiles
 from orchestrator.adapters.signatures import MinisignSignatures, beside
-from orchestrator.domain.guard import Category, Origin, Rule, merge
+from orchestrator.domain.guard import SESSION_RULES, Category, Origin, Rule, merge
 from orchestrator.errors import InputInvalid, SignatureInvalid
 from orchestrator.ports import KeyFiles, PolicyLists
 from orchestrator.services.guard_lint import lint
@@ -58,8 +58,10 @@ def write(folder: Path, files: Mapping[str, Any]) -> None:
                     archive.addfile(info, io.BytesIO(text.encode()))
 
 
-def read(folder: Path | None, key: str | None = None, project: Path = PROJECT) -> PolicyLists:
-    return FolderPolicyFiles(project, folder, SIGNATURES, key).read()
+def read(
+    folder: Path | None, key: str | None = None, project: Path = PROJECT, session: Path = Path("/nowhere")
+) -> PolicyLists:
+    return FolderPolicyFiles(project, session, folder, SIGNATURES, key).read()
 
 
 def beyond_the_projects(lists: PolicyLists) -> list[Rule]:
@@ -135,12 +137,12 @@ def test_the_academy_blocks_allows_and_restricts(folder: Path, keys: KeyFiles) -
     """What it imports is covered by its signature, through the checksum."""
     (folder / "names.txt").write_text("c.example\n", encoding="utf-8")
     digest = hashlib.sha256(b"c.example\n").hexdigest()
-    (folder / ACADEMY).write_text(
+    (folder / SESSION_RULES).write_text(
         'only_allowed = true\nallow = ["a.example"]\n[block]\nsocial = ["b.example"]\n'
         f'[[import]]\nfile = "names.txt"\nformat = "hosts"\ncategory = "vpn"\nsha256 = "{digest}"\n',
         encoding="utf-8",
     )
-    SIGNATURES.sign(folder / ACADEMY, keys.secret, "", "session 2027")
+    SIGNATURES.sign(folder / SESSION_RULES, keys.secret, "", "session 2027")
     lists = read(folder, keys.text)
     assert lists.only_allowed
     assert [(rule.name, rule.blocked, rule.origin, rule.line) for rule in beyond_the_projects(lists)] == [
@@ -150,11 +152,27 @@ def test_the_academy_blocks_allows_and_restricts(folder: Path, keys: KeyFiles) -
     ]
 
 
+def test_the_rules_of_the_loaded_context_hold(folder: Path, keys: KeyFiles, tmp_path: Path) -> None:
+    """And not those that were put into the folder; the centre's own are read beside them."""
+    session = tmp_path / "session"
+    session.mkdir()
+    for place, name in ((session, "new.example"), (folder, "old.example")):
+        (place / SESSION_RULES).write_text(f'[block]\nsocial = ["{name}"]\n', encoding="utf-8")
+        SIGNATURES.sign(place / SESSION_RULES, keys.secret, "", "session 2027")
+    (folder / "vpn.txt").write_text("own.example\n", encoding="utf-8")
+    lists = read(folder, keys.text, session=session)
+    assert [rule.name for rule in beyond_the_projects(lists)] == ["new.example", "own.example"]
+    assert any(str(folder / SESSION_RULES) in note for note in lists.notes)
+    (session / SESSION_RULES).write_text('[block]\nsocial = ["other.example"]\n', encoding="utf-8")
+    with pytest.raises(SignatureInvalid):
+        read(folder, keys.text, session=session)
+
+
 def test_the_academys_import_without_a_checksum_is_refused(folder: Path, keys: KeyFiles) -> None:
-    (folder / ACADEMY).write_text(
+    (folder / SESSION_RULES).write_text(
         '[[import]]\nfile = "names.txt"\nformat = "hosts"\ncategory = "vpn"\n', encoding="utf-8"
     )
-    SIGNATURES.sign(folder / ACADEMY, keys.secret, "", "session 2027")
+    SIGNATURES.sign(folder / SESSION_RULES, keys.secret, "", "session 2027")
     with pytest.raises(InputInvalid) as caught:
         read(folder, keys.text)
     assert told(caught.value.details[0], folder) == "academy.toml:2: what the academy imports has a `sha256`"
@@ -162,7 +180,7 @@ def test_the_academys_import_without_a_checksum_is_refused(folder: Path, keys: K
 
 def test_what_the_academy_did_not_sign_is_refused(folder: Path, keys: KeyFiles, tmp_path: Path) -> None:
     """No key, no signature, another's key, a changed file, a signature without its file."""
-    path = folder / ACADEMY
+    path = folder / SESSION_RULES
     path.write_text('allow = ["a.example"]\n', encoding="utf-8")
     with pytest.raises(SignatureInvalid):
         read(folder, keys.text)

@@ -1,5 +1,6 @@
 """The reference context from the pilot academy to a centre: real files and signatures, an engine in memory."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,16 @@ import pytest
 from orchestrator.adapters.signatures import beside
 from orchestrator.domain.exam import Site
 from orchestrator.domain.fingerprint import Fingerprint
-from orchestrator.errors import E5BError, ImageUnusable, NoSpace, NotProved, Refused, SettingsInvalid, SignatureInvalid
+from orchestrator.errors import (
+    E5BError,
+    ImageUnusable,
+    InputInvalid,
+    NoSpace,
+    NotProved,
+    Refused,
+    SettingsInvalid,
+    SignatureInvalid,
+)
 from orchestrator.ports import EngineFacts
 from orchestrator.services import context_build, context_definition, context_load
 from orchestrator.services.context_diff import diff
@@ -72,6 +82,28 @@ def test_what_the_academy_built_is_what_the_centre_has(workshop: Workshop, packa
     assert last is not None and last.data["version"] == "2027.1"
     known = images(depot).tags["e5b/wordpress:current"]
     assert depot.centre.store.reference(known) is not None
+
+
+def test_the_sessions_rules_for_the_guard_come_with_the_context(workshop: Workshop, depot: Depot) -> None:
+    """Unsigned ones are not packed; a later context without any takes them away again."""
+    definition, rules = workshop.folder / "context.toml", workshop.folder / "guard"
+    built = context_definition.built(definition)
+    definition.write_text(
+        definition.read_text(encoding="utf-8").replace('# guard = "guard"', 'guard = "guard"'), encoding="utf-8"
+    )
+    context_definition.save(definition, replace(built, definition=context_definition.digest(definition)))
+    rules.mkdir()
+    (rules / "academy.toml").write_text('[block]\nsocial = ["b.example"]\n', encoding="utf-8")
+    with pytest.raises(InputInvalid, match=r"academy\.toml\.minisig"):
+        workshop.pack("unsigned.tar")
+    SIGNATURES.sign(rules / "academy.toml", workshop.keys.secret, "", "session 2027")
+    current = depot.centre.settings.session_rules
+    assert load(depot, workshop.pack("with-rules.tar").path).rules
+    for name in ("academy.toml", "academy.toml.minisig"):
+        assert (current / name).read_bytes() == (rules / name).read_bytes()
+    workshop.build("2027.2", TEXTS)
+    assert not load(depot, workshop.pack("without.tar").path).rules
+    assert not current.exists()
 
 
 def test_layers_that_both_sites_have_are_in_the_file_once(workshop: Workshop, package: Path) -> None:
