@@ -23,7 +23,7 @@ demo: setup ## run a whole wave of twenty candidates in front of you
 	@$(BIN)/python -m simulation.demo
 
 test: setup test-tools lint ## run every check and every test
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 lint: $(STAMP) ## run the checks that need no engine
 	@$(BIN)/ruff check

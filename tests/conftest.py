@@ -1,4 +1,4 @@
-"""How the tests are shared out among processes (`make test`)."""
+"""What all tests share, and the order in which `make test` gives them, file by file, to its two processes."""
 
 from pathlib import Path
 
@@ -14,18 +14,13 @@ HERE = Path(__file__).parent
 LONG = ("images", "e2e", "faults", "guard", "adapters", "docs", "bench")
 """Folders in the order of how long they take: no process is left with one of them at the end."""
 
-TOGETHER = {"faults", "guard"}
-"""Folders whose tests share what is expensive to make: a machine, a laboratory. They stay in one process."""
 
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(HERE).parts[0]
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(HERE).parts[0]
+        return LONG.index(folder) if folder in LONG else len(LONG)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(folder(item) if folder(item) in TOGETHER else str(item.path)))
-    items.sort(key=lambda item: LONG.index(folder(item)) if folder(item) in LONG else len(LONG))
+    items.sort(key=place)
 
 
 @pytest.fixture
