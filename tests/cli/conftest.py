@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator import wiring
 from orchestrator.adapters import store
+from orchestrator.cli import output
 from orchestrator.cli.main import main
 from orchestrator.ports import Progress
 from orchestrator.services.centre import Centre
@@ -39,7 +40,8 @@ Run = Callable[..., Answer]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Runs `e5b` with its arguments, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    for console in (output.out, output.err):
+        monkeypatch.setattr(console, "width", 200)
 
     def run(*arguments: str) -> Answer:
         capsys.readouterr()

@@ -25,6 +25,9 @@ from orchestrator.settings import load
 
 SITES = ("wordpress", "prestashop")
 
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+"""Which of the two processes of `make test` this is: each has networks and ports of its own."""
+
 
 class FromAddress(HTTPAdapter):
     """Requests that leave from one address of this machine, as a workstation's would."""
@@ -42,7 +45,7 @@ class RealCentre:
         self.folder, self.client = folder, client
         self.id = "t" + secrets.token_hex(3)
         self.first_port = free_ports(seats)
-        self.subnet = f"10.221.{secrets.randbelow(255)}.0/24"
+        self.subnet = f"10.221.{2 * secrets.randbelow(127) + PROCESS}.0/24"
         self.seats = seats
         self.env = {**os.environ, "E5B_LANG": "en", "NO_COLOR": "1", "COLUMNS": "200"}
         self.e5b(

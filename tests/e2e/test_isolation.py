@@ -97,7 +97,7 @@ def test_the_disk_is_bounded(make_centre: Callable[..., RealCentre]) -> None:
         assert centre.run_in(1, "sh", "-c", write.format(n=1))[0] != 0, "the kernel ends a file at the allowance"
         # Detached: the environment may be frozen before this ends.
         centre.container(1).exec_run(["sh", "-c", write.format(n=2)], detach=True)
-        assert eventually(lambda: centre.container(1).status == "paused", 30)
+        assert eventually(lambda: centre.container(1).status == "paused", 90)
     finally:
         clock.terminate()
         out, _err = clock.communicate(timeout=30)
