@@ -7,8 +7,6 @@ one that starts again by itself puts up what is stored.
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -17,18 +15,16 @@ import socket
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import docker
-import requests
-from docker.errors import ContainerError, DockerException, ImageNotFound, NotFound
+from docker.errors import ContainerError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import LogConfig, Ulimit
 
 from orchestrator.adapters import dnsmasq, guard_logs, guard_proxy, nftables
-from orchestrator.adapters.docker_engine import translated
 from orchestrator.adapters.guard_layout import (
     CLOSED,
     CONFIG,
@@ -42,11 +38,11 @@ from orchestrator.adapters.guard_layout import (
     STATE,
     template,
 )
-from orchestrator.adapters.haproxy import mount, store_file
+from orchestrator.adapters.haproxy import alone, mount, own_container, store_file
 from orchestrator.adapters.machine import SystemHost
 from orchestrator.domain import naming
 from orchestrator.domain.guard import Policy
-from orchestrator.errors import Conflict, EnvironmentFailed, ImageUnusable, NoSpace, Refused
+from orchestrator.errors import Conflict, EnvironmentFailed, ImageUnusable, Refused
 from orchestrator.i18n import _
 from orchestrator.ports import Attempt, GuardState
 from orchestrator.settings import Settings
@@ -140,27 +136,8 @@ class DockerGuard:
                     shutil.rmtree(entry)
             (self._folder / "current").unlink(missing_ok=True)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One caller at a time; what Docker and the disk raise becomes our errors."""
-        try:
-            for folder in (self._folder, self._folder / "run", self._folder / "log"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self._folder / "lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except (DockerException, requests.RequestException) as error:
-            raise translated(error) from error
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise NoSpace(
-                    _("The disk that holds {path} is full.").format(path=self._folder),
-                    hint=_("Free some room, then run the same command again."),
-                ) from error
-            raise EnvironmentFailed(
-                _("The guard's folder {path} cannot be used: {error}.").format(path=self._folder, error=error),
-                hint=_("Run the command as the user who owns this folder, or with sudo."),
-            ) from error
+    def _alone(self) -> AbstractContextManager[None]:
+        return alone(self._folder, ("run", "log"), _("The guard's folder {path} cannot be used: {error}."))
 
     # What is stored
 
@@ -254,18 +231,7 @@ class DockerGuard:
 
     def _container(self) -> Container | None:
         """Our guard. Raises Conflict when its name is somebody else's."""
-        try:
-            container = self._client.containers.get(self._name)
-        except NotFound:
-            return None
-        if container.labels.get(naming.CENTRE) != self._settings.centre.id:
-            raise Conflict(
-                _("A container named {name} exists and is not ours.").format(name=self._name),
-                hint=_("Rename it (docker rename {name} …) or remove it, then run the command again.").format(
-                    name=self._name
-                ),
-            )
-        return container
+        return own_container(self._client, self._name, self._settings.centre.id)
 
     def _running(self, container: Container | None, version: str) -> dict[str, Any] | None:
         """The keeper's own word when it runs as it should. One that is just starting again has a moment to answer."""

@@ -17,8 +17,8 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,44 +120,14 @@ class HaproxyGateway:
                 self._settings.shown_folder.rmdir()
                 self._settings.clear_text_folder.rmdir()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One caller at a time; what Docker and the disk raise becomes our errors."""
-        try:
-            for folder in (self._folder, self._folder / "routes", self._folder / "run"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self._folder / "lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except (DockerException, requests.RequestException) as error:
-            raise translated(error) from error
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise NoSpace(
-                    _("The disk that holds {path} is full.").format(path=self._folder),
-                    hint=_("Free some room, then run the same command again."),
-                ) from error
-            raise EnvironmentFailed(
-                _("The gateway's folder {path} cannot be used: {error}.").format(path=self._folder, error=error),
-                hint=_("Run the command as the user who owns this folder, or with sudo."),
-            ) from error
+    def _alone(self) -> AbstractContextManager[None]:
+        return alone(self._folder, ("routes", "run"), _("The gateway's folder {path} cannot be used: {error}."))
 
     # The container
 
     def _container(self) -> Container | None:
         """Our gateway. Raises Conflict when its name is somebody else's."""
-        try:
-            container = self._client.containers.get(self._name)
-        except NotFound:
-            return None
-        if container.labels.get(naming.CENTRE) != self._settings.centre.id:
-            raise Conflict(
-                _("A container named {name} exists and is not ours.").format(name=self._name),
-                hint=_("Rename it (docker rename {name} …) or remove it, then run the command again.").format(
-                    name=self._name
-                ),
-            )
-        return container
+        return own_container(self._client, self._name, self._settings.centre.id)
 
     def _current(self, container: Container, version: str) -> bool:
         return container.status == "running" and container.labels.get(VERSION) == version and self.serving() is not None
@@ -437,6 +407,44 @@ def _table(settings: Settings) -> str:
 def _digest(image: str, files: Mapping[str, str]) -> str:
     made_of = json.dumps([image, files, LIMITS, DOCUMENTS], sort_keys=True)
     return hashlib.sha256(made_of.encode()).hexdigest()
+
+
+@contextmanager
+def alone(folder: Path, parts: Iterable[str], unusable: str) -> Iterator[None]:
+    """One caller at a time at *folder*, which is made with its *parts*; what Docker and the disk raise becomes our
+    errors. *unusable* is a sentence with `{path}` and `{error}`."""
+    try:
+        for made in (folder, *(folder / part for part in parts)):
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except (DockerException, requests.RequestException) as error:
+        raise translated(error) from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoSpace(
+                _("The disk that holds {path} is full.").format(path=folder),
+                hint=_("Free some room, then run the same command again."),
+            ) from error
+        raise EnvironmentFailed(
+            unusable.format(path=folder, error=error),
+            hint=_("Run the command as the user who owns this folder, or with sudo."),
+        ) from error
+
+
+def own_container(client: docker.DockerClient, name: str, centre_id: str) -> Container | None:
+    """The centre's container *name*; None when there is none. Raises Conflict when it is somebody else's."""
+    try:
+        container = client.containers.get(name)
+    except NotFound:
+        return None
+    if container.labels.get(naming.CENTRE) != centre_id:
+        raise Conflict(
+            _("A container named {name} exists and is not ours.").format(name=name),
+            hint=_("Rename it (docker rename {name} …) or remove it, then run the command again.").format(name=name),
+        )
+    return container
 
 
 def mount(source: Path, target: str, *, read_only: bool = True) -> Mount:
