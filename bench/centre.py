@@ -244,8 +244,9 @@ def alone(centre_id: str) -> Iterator[None]:
 
 
 def free_ports(count: int) -> int:
-    """The first of *count* consecutive ports that nobody listens on."""
-    while True:
+    """The first of *count* consecutive ports that nobody listens on, below those that the kernel gives to outgoing
+    connections (from 32768): one of these could take a port before its server does. Raises Failed."""
+    for _attempt in range(100):
         first = 20000 + secrets.randbelow(10000)
         with contextlib.ExitStack() as stack:
             try:
@@ -254,6 +255,7 @@ def free_ports(count: int) -> int:
             except OSError:
                 continue
             return first
+    raise Failed("no free ports")
 
 
 def free_subnet(client: docker.DockerClient) -> str:

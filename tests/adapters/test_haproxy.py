@@ -24,6 +24,7 @@ import psutil
 import pytest
 from docker.errors import NotFound
 
+from bench.centre import free_ports
 from orchestrator.adapters import haproxy
 from orchestrator.adapters.docker_engine import connect
 from orchestrator.adapters.haproxy import IMAGE, HaproxyGateway, listen, render
@@ -136,15 +137,6 @@ def make_settings(state: Path, first_port: int, *, centre: str | None = None, **
     )
 
 
-def free_ports() -> int:
-    """The first of twenty neighbouring ports that are free."""
-    used = {item.laddr.port for item in psutil.net_connections("tcp") if item.laddr}
-    while True:
-        first = random.randrange(20000, 30000)
-        if not used.intersection(range(first, first + len(SEATS))):
-            return first
-
-
 def free_subnet() -> str:
     """A network that no interface of the machine has."""
     used = {item.address for known in psutil.net_if_addrs().values() for item in known}
@@ -231,7 +223,7 @@ def lab(
     make_network: Callable[..., Any],
     make_site: Callable[[str, Any], str],
 ) -> Iterator[Lab]:
-    settings = make_settings(folder, free_ports())
+    settings = make_settings(folder, free_ports(len(SEATS)))
     network = make_network(settings, icc=False)
     names = [f"site-{seat:02d}" for seat in SEATS]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -486,7 +478,7 @@ def test_a_site_that_is_down_gives_a_page_and_comes_back(lab: Lab) -> None:
 
 def test_host_names_lead_to_seats(lab: Lab, client: docker.DockerClient, tmp_path: Path) -> None:
     """By host name: the seat is the name's, in any case and with any port; another name is a page."""
-    port = free_ports()
+    port = free_ports(len(SEATS))
     settings = make_settings(tmp_path / "etat", 1, addressing="host", port=port, domain="e5b.lan")
     gateway = HaproxyGateway(client, settings)
     try:
@@ -690,7 +682,7 @@ def test_a_configuration_that_fails_its_check_changes_nothing(lab: Lab, monkeypa
 
 def test_a_foreign_container_of_that_name_is_left_alone(client: docker.DockerClient, tmp_path: Path) -> None:
     """Somebody else's container with the gateway's name is neither started over nor removed."""
-    settings = make_settings(tmp_path / "etat", free_ports())
+    settings = make_settings(tmp_path / "etat", free_ports(len(SEATS)))
     foreign = client.containers.create(IMAGE, name=naming.gateway_name(settings.centre.id))
     try:
         gateway = HaproxyGateway(client, settings)
@@ -707,7 +699,7 @@ def test_a_foreign_container_of_that_name_is_left_alone(client: docker.DockerCli
 
 def test_a_port_in_use_is_named_with_its_holder(client: docker.DockerClient, tmp_path: Path) -> None:
     """A port held by another program stops the gateway before anything is made; the program is named."""
-    settings = make_settings(tmp_path / "etat", free_ports())
+    settings = make_settings(tmp_path / "etat", free_ports(len(SEATS)))
     gateway = HaproxyGateway(client, settings)
     with socket.create_server(("127.0.0.1", settings.seat_port(4))), pytest.raises(Conflict) as conflict:
         gateway.ensure([])
@@ -722,7 +714,7 @@ def test_a_port_that_a_container_publishes_is_named_by_the_container(
     client: docker.DockerClient, tmp_path: Path, make_network: Callable[..., Any]
 ) -> None:
     """Where another container holds the port, its name says more than the engine's process that listens for it."""
-    settings = make_settings(tmp_path / "etat", free_ports())
+    settings = make_settings(tmp_path / "etat", free_ports(len(SEATS)))
     network = make_network(settings, icc=True, internal=False)
     publisher = client.containers.run(
         IMAGE,
@@ -753,7 +745,7 @@ def test_without_its_image_the_remedy_is_said(
 
 def test_the_socket_is_the_controller_s_alone(client: docker.DockerClient, tmp_path: Path) -> None:
     """Whoever owns the gateway's folder gives orders, nobody else; HAProxy itself is neither root nor that user."""
-    settings = make_settings(tmp_path / "etat", free_ports())
+    settings = make_settings(tmp_path / "etat", free_ports(len(SEATS)))
     for name in ("", "routes", "run"):
         (settings.gateway_folder / name).mkdir(mode=0o700, parents=True)
         os.chown(settings.gateway_folder / name, 12345, 12345)
@@ -799,7 +791,7 @@ def test_walls_stand_between_environments_host_and_neighbours(
 
     The network lets containers talk here, so that only our own rules can be what stops them.
     """
-    settings = make_settings(tmp_path / "etat", free_ports())
+    settings = make_settings(tmp_path / "etat", free_ports(len(SEATS)))
     network = make_network(settings, icc=True)
     addresses = {name: make_site(name, network) for name in ("one", "two")}
     one = client.containers.get(f"{network.name}-one")

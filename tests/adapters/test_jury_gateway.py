@@ -11,11 +11,12 @@ import docker
 import pytest
 import requests
 
+from bench.centre import free_ports
 from orchestrator.adapters.jury_gateway import HaproxyJuryGateway, render
 from orchestrator.domain import naming
 from orchestrator.errors import Conflict
 from orchestrator.settings import Settings
-from tests.e2e.conftest import FromAddress, free_ports
+from tests.e2e.conftest import FromAddress
 
 SIGN_IN = "/gestion/index.php"
 

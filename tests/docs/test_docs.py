@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import docker
 import pytest
 from babel.messages.pofile import read_po
 
+from bench.centre import free_ports
 from orchestrator import wiring
 from orchestrator.adapters.sealing import FolderSealing
 from orchestrator.cli.main import e5b
@@ -323,23 +323,6 @@ def test_the_page_does_what_it_shows(page: Page, renamed: Renamed, tmp_path: Pat
 
 def needs_engine(page: Page) -> bool:
     return any("e5b wave" in item.command for item in page.shown(runnable=True))
-
-
-def free_ports(count: int) -> int:
-    """The first of *count* consecutive ports that nobody listens on."""
-    for _attempt in range(100):
-        first = 20000 + secrets.randbelow(30000)
-        sockets = [socket.socket() for _offset in range(count)]
-        try:
-            for offset, probe in enumerate(sockets):
-                probe.bind(("0.0.0.0", first + offset))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in sockets:
-                probe.close()
-    raise AssertionError("no free ports")
 
 
 def write_evidence(folder: Path) -> None:

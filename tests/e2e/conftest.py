@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from bench.centre import free_ports
 from orchestrator import wiring
 from orchestrator.cli.output import NoProgress
 from orchestrator.errors import E5BError
@@ -131,19 +131,6 @@ class RealCentre:
             network.remove()
         for image in self.client.images.list(filters={"label": f"fr.e5b.centre={self.id}"}):
             self.client.images.remove(image.id, force=True)
-
-
-def free_ports(count: int) -> int:
-    """The first of *count* consecutive ports that nobody listens on."""
-    while True:
-        first = 20000 + secrets.randbelow(30000)
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("0.0.0.0", port))
-        except OSError:
-            continue
-        return first
 
 
 def has_image(client: docker.DockerClient, site: str) -> bool:

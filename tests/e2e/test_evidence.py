@@ -8,8 +8,9 @@ from pathlib import Path
 
 import requests
 
+from bench.centre import free_ports
 from simulation import candidate_for
-from tests.e2e.conftest import RealCentre, free_ports
+from tests.e2e.conftest import RealCentre
 
 WORK = "Tisane du jury 4127"
 

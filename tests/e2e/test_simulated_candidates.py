@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import docker
 import pytest
 
+from bench.centre import free_ports
 from simulation import Candidate, NotAsExpected, PrestaShopCandidate, WordPressCandidate, candidate_for
 from simulation.wordpress import drawn
-from tests.e2e.conftest import SITES, free_ports, has_image
+from tests.e2e.conftest import SITES, has_image
 
 ADDRESS = "127.0.1.7"
 
