@@ -359,9 +359,11 @@ def test_what_was_refused_is_told_with_the_engines_own_words(lab: Guarded, guard
 
     eventually(all_there, f"{found}")
     assert len({item.mark for item in found}) == len(found), "something is told twice"
-    assert all(item.what.split(":")[0].split("/")[0] in item.line for item in found)
-    assert list(guard.attempts(found[-1].mark)) == []
-    assert {item.address for item in found if item.seat is None} == {labs.address(4)}
+    assert {item.mark for item in found}.isdisjoint(item.mark for item in guard.attempts(found[-1].mark))
+    # The engines may only now write what an earlier test tried.
+    here = [item for item in found if (item.seat, item.what, item.layer) in expected]
+    assert all(item.what.split(":")[0].split("/")[0] in item.line for item in here)
+    assert {item.address for item in here if item.seat is None} == {labs.address(4)}
 
 
 def last_mark(guard: DockerGuard) -> str:
