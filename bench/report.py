@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,39 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def publish(results: Path) -> None:
-    """Choose *results*, and write its figures into each page that has a place for them: between the comments
+def publish(results: Sequence[Path]) -> None:
+    """Choose *results*, and write their figures into each page that has a place for them: between the comments
     ``<!-- measured -->`` (all figures, and the plots) or ``<!-- measured: targets -->`` (those with a target) and
-    ``<!-- end -->``."""
-    CHOSEN.write_bytes(results.read_bytes())
+    ``<!-- end -->``. What a later file measured anew takes the place of the whole measure: ratios stay those of one
+    run."""
+    content, *later = [json.loads(path.read_text(encoding="utf-8")) for path in results]
+    figures = _figures(content)
+    for again in later:
+        content["run"].setdefault("again", []).append(
+            {
+                "measures": list(dict.fromkeys(item["measure"] for item in again["figures"])),
+                "date": again["machine"]["date"],
+                "load_before": again["machine"]["load_before"],
+            }
+        )
+        anew = _figures(again)
+        by_measure = {figure.measure: [item for item in anew if item.measure == figure.measure] for figure in anew}
+        figures = [
+            item
+            for measure in dict.fromkeys(figure.measure for figure in [*figures, *anew])
+            for item in by_measure.get(measure) or [figure for figure in figures if figure.measure == measure]
+        ]
+    save(CHOSEN, figures, content["machine"], content["run"])
     content = json.loads(CHOSEN.read_text(encoding="utf-8"))
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         shown_there = with_figures(text, content)
         if shown_there != text:
             page.write_text(shown_there, encoding="utf-8")
+
+
+def _figures(content: dict[str, Any]) -> list[Figure]:
+    return [Figure(**{key: value for key, value in item.items() if key != "verdict"}) for item in content["figures"]]
 
 
 def with_figures(text: str, content: dict[str, Any]) -> str:
@@ -101,8 +124,7 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
     sites = list(machine["sites"])
     titles = {"wordpress": "WordPress", "prestashop": "PrestaShop"}
     names: dict[str, dict[str, Figure]] = {}
-    for item in content["figures"]:
-        figure = Figure(**{key: value for key, value in item.items() if key != "verdict"})
+    for figure in _figures(content):
         names.setdefault(figure.name, {})[figure.site] = figure
     lines = [
         f"{machine['date'][:10]}, {machine['processors']} processors ({machine['processor']}), "
@@ -130,6 +152,14 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
             *("", "![Preparation, memory, page time, processors from one seat to sixty](measured-growth.svg)", ""),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _again(content: dict[str, Any]) -> str:
+    told = (
+        f" Measured again at {item['date'][11:16]} ({item['load_before']}): {', '.join(item['measures'])}."
+        for item in content["run"].get("again", ())
+    )
+    return "".join(told)
 
 
 def _wanted(figure: Figure) -> str:

@@ -15,7 +15,8 @@ def measure(run: Run) -> None:
         ours, loops = [], []
         # As in a centre that never saw this image.
         run.references.clear()
-        with run.centre() as centre:
+        # Supervised, as a centre is; but without standbys, which it would make meanwhile.
+        with run.centre(settings={"standbys.most": "0"}) as centre, centre.serving():
             first = _prepare(centre, site, run.seats)
             for workers in run.ways:
                 ours.append(_prepare(centre, site, run.seats))

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import functools
 import http.client
+import itertools
 import json
 import os
 import re
@@ -294,13 +295,14 @@ class DockerEngine:
             if address
             else None,
         )
-        if layer is not None:
-            self._put_in(name, layer)
-        with self._network_use(leaving=False):
+        filled = self._put_in(name, layer) if layer is not None else contextlib.nullcontext()
+        with filled, self._network_use(leaving=False):
             api.start(name)
 
-    def _put_in(self, name: str, layer: str) -> None:
-        """Give the container, which has not been started yet, all that *layer* holds above its image.
+    @contextlib.contextmanager
+    def _put_in(self, name: str, layer: str) -> Iterator[None]:
+        """Give the container, which has not been started yet, all that *layer* holds above its image; at the end it is
+        on the disk.
 
         An environment is always one layer above the reference, however often it was restored: a fingerprint, an export
         and evidence stay relative to the reference, and the depth at which overlay fails is never approached. See
@@ -311,7 +313,10 @@ class DockerEngine:
         except NotFound:
             raise EnvironmentFailed(_("The restore point's layer {layer} is gone.").format(layer=layer)) from None
         try:
-            _copy_layer(found, self._owned(name), durable=True)
+            # The disk takes its time, in which the site starts.
+            written = _copy_layer(found, self._owned(name))
+            with _ended(["sync", "-f", written]):
+                yield
         except E5BError:
             self.remove(name)
             raise
@@ -400,9 +405,16 @@ class DockerEngine:
         self._run(name, ["ready", "--timeout", str(int(timeout))])
 
     @_translated
-    def fingerprint(self, name: str, *, full: bool = False) -> Fingerprint:
-        command = ["fingerprint", "--full"] if full else ["fingerprint"]
-        text = self._run(name, command, b"" if full else self._changes(name))
+    def fingerprint(self, name: str, *, full: bool = False, within: float | None = None) -> Fingerprint:
+        def changes() -> bytes:
+            return b"" if full else self._changes(name)
+
+        command = ["fingerprint", *(["--full"] if full else [])]
+        if within is None:
+            text = self._run(name, command, changes())
+        else:
+            # One process in place of two: when it asks for what has changed, the site is ready.
+            text = self._run(name, [*command, "--when-ready", str(int(within))], changes)
         try:
             return Fingerprint.parse(text.decode(errors="replace"))
         except FingerprintMalformed as error:
@@ -442,6 +454,11 @@ class DockerEngine:
     @_translated
     def snapshot(self, name: str, tag: str, labels: Mapping[str, str], *, leave_frozen: bool = False) -> LayerFacts:
         found = self._owned(name)
+        all_labels = {**labels, naming.ROLE: naming.ROLE_POINT}
+        if leave_frozen:
+            # Nobody works in it any more: there is no page that waits for the image.
+            with self._frozen(found, leave=True):
+                return self._make_layer(found, tag, all_labels)
         # A candidate's page waits while the layer is copied, tens of milliseconds; the engine takes several times as
         # long to make an image, which it does of the copy.
         copy = f"{name}-copy"
@@ -453,26 +470,31 @@ class DockerEngine:
             labels={naming.CENTRE: self._centre, naming.ROLE: naming.ROLE_POINT},
             host_config=self._client.api.create_host_config(network_mode="none"),
         )
-        frozen = False
         try:
-            # One that was frozen before (it wrote too much) stays so.
-            if found["State"]["Running"] and not found["State"]["Paused"]:
-                # Between two pages if one ends soon; all the same if not: saved work is durable at any instant.
-                with contextlib.suppress(EnvironmentFailed):
-                    self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", HOLD])
-                self._client.api.pause(name)
-                frozen = True
-            _copy_layer(found, self._owned(copy))
-            if frozen and not leave_frozen:
-                self._client.api.unpause(name)
-                frozen = False
-            layer = self._make_layer(self._owned(copy), tag, {**labels, naming.ROLE: naming.ROLE_POINT})
-            frozen = False
-            return layer
+            with self._frozen(found):
+                _copy_layer(found, self._owned(copy))
+            return self._make_layer(self._owned(copy), tag, all_labels)
         finally:
-            if frozen:
-                self._client.api.unpause(name)
             self._drop(copy)
+
+    @contextlib.contextmanager
+    def _frozen(self, found: Mapping[str, Any], *, leave: bool = False) -> Iterator[None]:
+        """The container's processes stand still meanwhile, and with *leave* afterwards, unless something fails. One
+        that was frozen before (it wrote too much) stays so."""
+        name, running = found["Id"], found["State"]["Running"] and not found["State"]["Paused"]
+        if running:
+            # Between two pages if one ends soon; all the same if not: saved work is durable at any instant.
+            with contextlib.suppress(EnvironmentFailed):
+                self._run(name, ["quiesce", "--quick", "--timeout", "1", "--hold", HOLD])
+            self._client.api.pause(name)
+        try:
+            yield
+        except BaseException:
+            if running:
+                self._client.api.unpause(name)
+            raise
+        if running and not leave:
+            self._client.api.unpause(name)
 
     def _drop(self, name: str) -> None:
         """Remove a container of ours that was never started, and so is on no network."""
@@ -597,26 +619,33 @@ class DockerEngine:
         changes = self._client.api.diff(name) or ()
         return b"".join(change["Path"].encode("utf-8", "surrogateescape") + b"\0" for change in changes)
 
-    def _run(self, name: str, command: list[str], stdin: bytes | None = None) -> bytes:
+    def _run(self, name: str, command: list[str], stdin: bytes | Callable[[], bytes] | None = None) -> bytes:
         return b"".join(self._stream(name, command, stdin))
 
-    def _stream(self, name: str, command: list[str], stdin: bytes | Iterator[bytes] | None = None) -> Iterator[bytes]:
-        """Standard output of one of the contract's executables; EnvironmentFailed when it does not exit with 0."""
+    def _stream(
+        self, name: str, command: list[str], stdin: bytes | Iterator[bytes] | Callable[[], bytes] | None = None
+    ) -> Iterator[bytes]:
+        """Standard output of one of the contract's executables; EnvironmentFailed when it does not exit with 0. A
+        *stdin* that is called is called when the executable has written the first of its output."""
         self._owned(name)
         api = self._client.api
         created = api.exec_create(name, [f"{BIN}/{command[0]}", *command[1:]], stdin=stdin is not None)
         stream = api.exec_start(created["Id"], socket=True)
         connection: socket.socket = getattr(stream, "_sock", stream)
         connection.settimeout(None)
+        frames = _frames(stream)
         errors: list[bytes] = []
         try:
+            if callable(stdin):
+                frames = itertools.chain([next(frames, (STDOUT, b""))], frames)
+                stdin = stdin()
             if stdin is not None:
                 # One that ends before it has read all says why on its standard error.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     for piece in [stdin] if isinstance(stdin, bytes) else stdin:
                         connection.sendall(piece)
                     connection.shutdown(socket.SHUT_WR)
-            for kind, data in _frames(stream):
+            for kind, data in frames:
                 if kind == STDOUT:
                     yield data
                 else:
@@ -643,9 +672,9 @@ def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:
         yield kind, reader.read(length)
 
 
-def _copy_layer(source: Mapping[str, Any], target: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Copy what one container or image holds above its image into a container that was never started; *durable*: it is
-    on the disk then. Raises EnvironmentFailed, NoSpace."""
+def _copy_layer(source: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+    """Copy what one container or image holds above its image into a container that was never started; the folder that
+    it is in now. Raises EnvironmentFailed, NoSpace."""
     folders = [
         item["GraphDriver"]["Data"].get("UpperDir") if item["GraphDriver"]["Name"] == "overlay2" else None
         for item in (source, target)
@@ -656,16 +685,32 @@ def _copy_layer(source: Mapping[str, Any], target: Mapping[str, Any], *, durable
             hint=_("Set the storage driver overlay2 in /etc/docker/daemon.json, outside an exam."),
         )
     # cp keeps what Python's own copy does not: overlay's marks of deleted files, owners, extended attributes.
-    commands = [["cp", "-a", f"{folders[0]}/.", str(folders[1])], ["sync", "-f", str(folders[1])]]
-    for command in commands if durable else commands[:1]:
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False)
-        if done.returncode != 0:
-            if "No space left" in done.stderr:
-                raise translated_no_space()
-            raise EnvironmentFailed(
-                _("The environment's layer cannot be copied: {reason}").format(reason=done.stderr.strip()),
-                hint=_("Run the command as root, on the machine of the Docker engine."),
-            )
+    with _ended(["cp", "-a", f"{folders[0]}/.", str(folders[1])]):
+        return str(folders[1])
+
+
+@contextlib.contextmanager
+def _ended(command: list[str]) -> Iterator[None]:
+    """*command* runs, and has ended well at the end. Raises EnvironmentFailed, NoSpace."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    try:
+        yield
+    finally:
+        _nothing, said = process.communicate()
+    if process.returncode != 0:
+        if "No space left" in said:
+            raise translated_no_space()
+        raise EnvironmentFailed(
+            _("The environment's layer cannot be copied: {reason}").format(reason=said.strip()),
+            hint=_("Run the command as root, on the machine of the Docker engine."),
+        )
 
 
 def paths_under(layer: bytes) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ import click
 from orchestrator import wiring
 from orchestrator.cli.context import Context, json_option, pass_context
 from orchestrator.cli.output import NoProgress, clock_time, out, plain, show, show_error, unexpected
+from orchestrator.cli.warm import beside
 from orchestrator.errors import E5BError, EngineUnavailable
 from orchestrator.i18n import _, language
 from orchestrator.services.centre import Centre
@@ -56,7 +57,8 @@ def command(context: Context, unit: bool) -> None:
         show_error(error, context.as_json)
 
     tell(centre.settings.centre.id, _("watching; stop with Ctrl-C"))
-    run(centre, tell, report, stop.wait, unexpected)
+    with beside(context.path):
+        run(centre, tell, report, stop.wait, unexpected)
 
 
 def _centre_at_last(context: Context, stop: threading.Event) -> Centre | None:

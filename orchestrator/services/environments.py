@@ -193,10 +193,11 @@ def bring_up(
 
     def prove(environment: Environment) -> str:
         step = steps.get(environment.name)
-        made = step is StepKind.CREATE
+        # One that was running already has had its time to start.
+        patience = RUNNING_TIMEOUT if step is None else READY_TIMEOUT
         if step is StepKind.ALARM:
             return _("its container was deleted with a candidate's work in it")
-        if made:
+        if step is StepKind.CREATE:
             centre.engine.create(environment, gently=gently)
         elif step is StepKind.START:
             centre.engine.start(environment.name)
@@ -207,35 +208,29 @@ def bring_up(
         elif observed[environment.name].image != environment.image:
             # Ours, never touched, and of another image: a left-over that has this environment's name.
             centre.engine.remove(environment.name)
-            centre.engine.create(environment)
-            made = True
-        # One that was running already has had its time to start.
-        patience = READY_TIMEOUT if step in {StepKind.CREATE, StepKind.START} else RUNNING_TIMEOUT
+            centre.engine.create(environment, gently=gently)
+            patience = READY_TIMEOUT
         if environment.layer is not None:
             centre.engine.ready(environment.name, patience)
             return PROVED
         try:
-            centre.engine.ready(environment.name, patience)
+            there = centre.engine.fingerprint(environment.name, within=patience)
         except EnvironmentFailed as error:
             how = describe(differences(start.reference, centre.engine.fingerprint(environment.name)))
             raise EnvironmentFailed("; ".join(filter(None, [error.message, how]))) from error
-        if start.fixtures is None:
-            return compared(environment)
-        if not made:
-            there = centre.engine.fingerprint(environment.name)
-            if not differences(start.fingerprint, there):
-                return PROVED
-            if differences(start.reference, there):
-                # Nobody has worked in it: what an interrupted command has put into it by half, or another subject's.
-                centre.engine.remove(environment.name)
-                centre.engine.create(environment, gently=gently)
-                centre.engine.ready(environment.name, READY_TIMEOUT)
+        if start.fixtures is None or not differences(start.fingerprint, there):
+            return compared(there)
+        if differences(start.reference, there):
+            # Nobody has worked in it: what an interrupted command has put into it by half, or another subject's.
+            centre.engine.remove(environment.name)
+            centre.engine.create(environment, gently=gently)
+            centre.engine.ready(environment.name, READY_TIMEOUT)
         with _saying_nothing():
             centre.engine.load(environment.name, iter([start.fixtures]))
-        return compared(environment)
+        return compared(centre.engine.fingerprint(environment.name))
 
-    def compared(environment: Environment) -> str:
-        found = differences(start.fingerprint, centre.engine.fingerprint(environment.name))
+    def compared(there: Fingerprint) -> str:
+        found = differences(start.fingerprint, there)
         return PROVED if not found else describe(found, names=start.subject is None)
 
     return in_parallel(centre, environments, prove, title)

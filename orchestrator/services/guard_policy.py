@@ -91,7 +91,7 @@ def sentences(found: Explanation) -> list[str]:
     if not found.blocked:
         return [_("{asked}: open.").format(asked=found.asked), why]
     told = {
-        Layer.DNS: _("By the name server: it answers with this machine, where a page explains it over http."),
+        Layer.DNS: _("By the name server: it answers with an address where a page of this machine explains it (http)."),
         Layer.NAME: _("By the name that a connection gives (TLS, HTTP): it is closed, whatever address it goes to."),
     }
     return [_("{asked}: blocked.").format(asked=found.asked), why, *(told[layer] for layer in found.layers)]

@@ -52,8 +52,9 @@ def reset(centre: Centre, wave_id: str) -> Report:
         wave = replace(wave, state=wave.state if faults else reached, intent=None)
         if not faults:
             # The wave's seats are nobody's now: the page says "not open yet" instead of "time is up". Before the
-            # wave's last word: after it, this command cannot be run again.
-            centre.serve(wave)
+            # wave's last word: after it, this command cannot be run again. The gateway has just been ensured.
+            with centre.locks.centre():
+                centre.gateway.switch(centre.routes(wave))
         centre.store.save(
             *(Entry("seat.reset_failed", wave.id, item.seat, {"how": item.fault}) for item in faults),
             *(() if faults else (Entry("wave.reset", wave.id, data={"proved": len(results)}),)),

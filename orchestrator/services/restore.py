@@ -1,5 +1,6 @@
 """Restore a seat to one of its restore points or to the reference, undo that, or move a candidate to another seat."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -159,14 +160,17 @@ def _replace(
                 )
         layer = kept.layer if kept else point.layer if point else None
         new, ready = _new(centre, wave, target.seat, layer, start.subject)
-        result = PROVED if ready else bring_up(centre, [new], start, _("Making the new environment"))[new.name]
+        # The candidate waits for both: what they leave is put aside while what they get is made.
+        with ThreadPoolExecutor(1) as pool:
+            aside = None if moved else pool.submit(_put_aside, centre, wave, place, old)
+            result = PROVED if ready else bring_up(centre, [new], start, _("Making the new environment"))[new.name]
         if result != PROVED:
             raise NotProved(
                 _("Seat {seat:02d} stays as it is: {how}.").format(seat=place.seat, how=result),
                 hint=_("Run the command again, or choose another restore point."),
             )
-        if not moved:
-            kept = _put_aside(centre, wave, place, old)
+        if aside is not None:
+            kept = aside.result()
     except BaseException:
         _give_back(centre, wave.id, place.seat, target.seat, old, credit.kind)
         raise

@@ -769,7 +769,9 @@ class MemoryEngine:
         if self._running(name).seat in self._world.unready:
             raise EnvironmentFailed(f"{name}: ready failed: the home page does not answer")
 
-    def fingerprint(self, name: str, *, full: bool = False) -> Fingerprint:
+    def fingerprint(self, name: str, *, full: bool = False, within: float | None = None) -> Fingerprint:
+        if within is not None:
+            self.ready(name, within)
         self._call("fingerprint", name)
         return fingerprint(self._running(name))
 
