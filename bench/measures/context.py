@@ -117,9 +117,12 @@ def _delta(run: Run, academy: "_Academy", folder: Path, archive: Path) -> None:
             Figure("context", "the delta verified, loaded, proved", CORRECTED, loaded[0], "s", samples=loaded[1]),
         )
     finally:
-        for image in run.client.images.list(name=f"e5b-{run.centre_id}/{CORRECTED}"):
+        own = f"e5b-{run.centre_id}/{CORRECTED}"
+        for image in run.client.images.list(name=own):
+            # What was built as it was is the very image that the machine has under its own name.
             for tag in image.tags:
-                run.client.images.remove(tag)
+                if tag.startswith(f"{own}:"):
+                    run.client.images.remove(tag)
 
 
 class _Academy:
