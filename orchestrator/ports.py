@@ -205,8 +205,9 @@ class Gateway(Protocol):
         """The gateway runs and serves *routes*; True when it had to be started or replaced. Raises Conflict when
         a port or the name is somebody else's."""
 
-    def switch(self, routes: Sequence[Route]) -> None:
-        """Serve *routes* from now on, all at once; what is stored survives a restart of the gateway. Raises
+    def switch(self, routes: Sequence[Route], cut: Collection[str] = ()) -> None:
+        """Serve *routes* from now on, all at once; what is stored survives a restart of the gateway. What still
+        waits for an address in *cut*, where nobody is, gets the page that comes back by itself. Raises
         EnvironmentFailed when the running gateway does not confirm them."""
 
     def serving(self) -> list[Route] | None:

@@ -15,9 +15,10 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,11 @@ class HaproxyGateway:
                     shutil.rmtree(old)
             return True
 
-    def switch(self, routes: Sequence[Route]) -> None:
+    def switch(self, routes: Sequence[Route], cut: Collection[str] = ()) -> None:
         with self._alone():
             self._switch(routes)
+        for address in cut:
+            _end_connections(address)
 
     def serving(self) -> list[Route] | None:
         try:
@@ -319,6 +322,17 @@ class HaproxyGateway:
         finally:
             os.close(folder)
         return answer.decode()
+
+
+def _end_connections(address: str) -> None:
+    """The kernel ends those to *address* (ss(8), where it can), and HAProxy answers with its own page, which comes back
+    by itself; what waits for its turn behind them is next."""
+    kill = ["ss", "--kill", "--no-header", "--numeric", "dst", address, "dport", "=", "80"]
+    with contextlib.suppress(FileNotFoundError):
+        for _turn in range(20):
+            if not subprocess.run(kill, capture_output=True, check=False).stdout:
+                return
+            time.sleep(0.01)
 
 
 def gateway_image(client: docker.DockerClient) -> str:

@@ -52,9 +52,8 @@ def reset(centre: Centre, wave_id: str) -> Report:
         wave = replace(wave, state=wave.state if faults else reached, intent=None)
         if not faults:
             # The wave's seats are nobody's now: the page says "not open yet" instead of "time is up". Before the
-            # wave's last word: after it, this command cannot be run again. The gateway has just been ensured.
-            with centre.locks.centre():
-                centre.gateway.switch(centre.routes(wave))
+            # wave's last word: after it, this command cannot be run again.
+            centre.switch(wave)
         centre.store.save(
             *(Entry("seat.reset_failed", wave.id, item.seat, {"how": item.fault}) for item in faults),
             *(() if faults else (Entry("wave.reset", wave.id, data={"proved": len(results)}),)),
@@ -169,7 +168,10 @@ def renew(
         waves=[replace(wave, places=places)],
         environments=[*switched, *failed, *leaving, *gone],
     )
-    centre.serve()
+    if cold:
+        centre.serve()
+    else:
+        centre.switch()
     return sorted(
         [SeatResult(seat, item.name, _fault(results[item.name]), seat in ready) for seat, item in standbys.items()]
         + [SeatResult(item.seat, item.name, None) for item in environments if item.name in kept],

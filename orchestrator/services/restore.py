@@ -228,7 +228,11 @@ def _replace(
     except EnvironmentFailed:
         _give_back(centre, wave.id, place.seat, target.seat, old, credit.kind)
         raise
-    centre.serve()
+    if moved:
+        centre.serve()
+    else:
+        # The old environment stands still: a page that is under way there would never come.
+        centre.switch(cut=[old.address] if old is not None else [])
     after = after.settled(centre.clock.now(), credit.kind)
     centre.store.save(waves=[wave.with_places(after)])
     # What an interrupted restore left behind these seats goes with them.

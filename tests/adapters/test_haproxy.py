@@ -410,6 +410,37 @@ def test_one_connection_follows_a_switch(lab: Lab) -> None:
     assert seen == ["site-06", "site-07", "over"]
 
 
+def test_what_nobody_will_answer_is_cut_with_the_switch(lab: Lab) -> None:
+    """Pages that wait for an environment that stands still get the page that comes back by itself, and are in nobody's
+    way; those of another seat go on."""
+    name = f"{naming.network_name(lab.settings.centre.id)}-site-07"
+    frozen = lab.client.containers.get(name)
+    frozen.pause()
+    try:
+        # As many as a seat has at once, and some that wait for their turn.
+        with concurrent.futures.ThreadPoolExecutor(13) as pool:
+            waiting = [pool.submit(lab.own, 7) for _ in range(12)]
+            other = pool.submit(lab.own, 8, path="/slow")
+            time.sleep(0.5)
+            lab.gateway.switch(
+                [
+                    Route(7, RouteState.OPEN, lab.addresses["site-06"]),
+                    Route(8, RouteState.OPEN, lab.addresses["site-08"]),
+                ],
+                cut=[lab.addresses["site-07"]],
+            )
+            began = time.monotonic()
+            assert lab.own(7).site == "site-06"
+            found = {(item.result().status, item.result().page, item.result().site) for item in waiting}
+            assert time.monotonic() - began < 5
+            assert other.result().site == "site-08"
+    finally:
+        frozen.unpause()
+        lab.gateway.switch(lab.straight())
+    assert found <= {(502, "unavailable", None), (200, None, "site-06")}
+    assert (502, "unavailable", None) in found
+
+
 def test_a_tunnel_is_refused(lab: Lab) -> None:
     """CONNECT goes nowhere."""
     with socket.create_connection(("127.0.0.1", lab.port(5)), 5, (workstation(5), 0)) as connection:

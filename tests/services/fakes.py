@@ -400,7 +400,7 @@ class MemoryGateway:
         self.world.gateway = list(routes)
         return True
 
-    def switch(self, routes: Sequence[Route]) -> None:
+    def switch(self, routes: Sequence[Route], cut: Collection[str] = ()) -> None:
         self.fuse("gateway.switch")
         if self.world.gateway is None:
             raise EnvironmentFailed("The gateway does not run.")
