@@ -76,8 +76,8 @@ def _rounded(value: Any) -> Any:
 def publish(results: Sequence[Path]) -> None:
     """Choose *results*, and write their figures into each page that has a place for them: between the comments
     ``<!-- measured -->`` (all figures, and the plots) or ``<!-- measured: targets -->`` (those with a target) and
-    ``<!-- end -->``. What a later file measured anew takes the place of the whole measure: ratios stay those of one
-    run."""
+    ``<!-- end -->``. What a later file measured anew takes the place of a site's whole measure: ratios stay those of
+    one run."""
     content, *later = [json.loads(path.read_text(encoding="utf-8")) for path in results]
     figures = _figures(content)
     for again in later:
@@ -88,13 +88,13 @@ def publish(results: Sequence[Path]) -> None:
                 "load_before": again["machine"]["load_before"],
             }
         )
-        anew = _figures(again)
-        by_measure = {figure.measure: [item for item in anew if item.measure == figure.measure] for figure in anew}
-        figures = [
-            item
-            for measure in dict.fromkeys(figure.measure for figure in [*figures, *anew])
-            for item in by_measure.get(measure) or [figure for figure in figures if figure.measure == measure]
-        ]
+        anew: dict[tuple[str, str], list[Figure]] = {}
+        for figure in _figures(again):
+            anew.setdefault((figure.measure, figure.site), []).append(figure)
+        former: dict[tuple[str, str], list[Figure]] = {}
+        for figure in figures:
+            former.setdefault((figure.measure, figure.site), []).append(figure)
+        figures = [figure for found in (former | anew).values() for figure in found]
     save(CHOSEN, figures, content["machine"], content["run"])
     content = json.loads(CHOSEN.read_text(encoding="utf-8"))
     for page in PAGES:
@@ -131,7 +131,7 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
         f"{machine['memory_bytes'] / 2**30:.0f} GB of memory, {machine['disk'].partition(' ')[0]}, "
         f"{machine['system']}, Linux {machine['kernel'].partition('-')[0]}, Docker {machine['engine']}, "
         + ", ".join(f"{titles[site]} {facts['version']}" for site, facts in machine["sites"].items())
-        + f"; {content['run']['seats']} seats. Load of the machine before: {machine['load_before']}.",
+        + f"; {content['run']['seats']} seats. Load of the machine before: {machine['load_before']}.{_again(content)}",
         "",
         "| | " + " | ".join([*(titles[site] for site in sites), "wanted"]) + " |",
         "| --- |" + " --- |" * (len(sites) + 1),
@@ -141,11 +141,11 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
         if targets_only and wanted is None:
             continue
         targets = {_wanted(item) for item in found.values() if item.target is not None}
-        if "" in found:
-            # The same for every site: said once.
-            found = {sites[0]: found[""]}
+        if not found.keys() & set(sites):
+            # The same for every site, or of all of them: said once.
+            found = {sites[0]: next(iter(found.values()))}
         cells = [_cell(found[site], several=len(targets) > 1) if site in found else "" for site in sites]
-        lines.append(f"| {name} | {' | '.join([*cells, ' / '.join(sorted(targets))])} |")
+        lines.append(f"| {name.replace('|', chr(92) + '|')} | {' | '.join([*cells, ' / '.join(sorted(targets))])} |")
     if not targets_only:
         lines += [
             *("", "![How many seats serve a new site at each instant of a reset](measured-reset.svg)"),
