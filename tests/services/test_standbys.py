@@ -189,12 +189,20 @@ def test_a_reset_of_the_room_is_a_switch(behind: Lab) -> None:
 def test_a_reset_of_one_seat_is_a_switch_and_the_candidate_goes_on_at_once(behind: Lab) -> None:
     old, fuse = behind.active(2).name, fakes.Fuse()
     result, evidence = reset_seat(behind.centre(fuse), 2)
-    switch = fuse.calls.index("gateway.ensure")
+    assert "gateway.ensure" not in fuse.calls
+    switch = fuse.calls.index("gateway.switch")
     assert result.standby and making(fuse.calls[:switch]) == []
     # The old one is sealed when the candidate works already.
     assert fuse.calls.index(f"engine.export {old}") > switch and evidence is not None
     assert old in behind.world.containers
     assert standbys(behind).keys() == {1, 3} and make_all(behind) == [2]
+
+
+def test_a_gateway_that_is_gone_is_started_with_the_reset(behind: Lab) -> None:
+    served = behind.world.served()
+    behind.world.gateway = None
+    reset_seat(behind.centre(), 2)
+    assert behind.world.served() == served
 
 
 def test_without_a_supervisor_the_command_does_it_all(behind: Lab) -> None:
