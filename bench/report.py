@@ -88,13 +88,8 @@ def publish(results: Sequence[Path]) -> None:
                 "load_before": again["machine"]["load_before"],
             }
         )
-        anew: dict[tuple[str, str], list[Figure]] = {}
-        for figure in _figures(again):
-            anew.setdefault((figure.measure, figure.site), []).append(figure)
-        former: dict[tuple[str, str], list[Figure]] = {}
-        for figure in figures:
-            former.setdefault((figure.measure, figure.site), []).append(figure)
-        figures = [figure for found in (former | anew).values() for figure in found]
+        measured = _by_measure(figures) | _by_measure(_figures(again))
+        figures = [figure for found in measured.values() for figure in found]
     save(CHOSEN, figures, content["machine"], content["run"])
     content = json.loads(CHOSEN.read_text(encoding="utf-8"))
     for page in PAGES:
@@ -106,6 +101,14 @@ def publish(results: Sequence[Path]) -> None:
 
 def _figures(content: dict[str, Any]) -> list[Figure]:
     return [Figure(**{key: value for key, value in item.items() if key != "verdict"}) for item in content["figures"]]
+
+
+def _by_measure(figures: Sequence[Figure]) -> dict[tuple[str, str], list[Figure]]:
+    """By measure and site, in their order."""
+    found: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        found.setdefault((figure.measure, figure.site), []).append(figure)
+    return found
 
 
 def with_figures(text: str, content: dict[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """What all tests share, and the order in which `make test` gives them, file by file, to its two processes."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that read what is said."""
     monkeypatch.setenv("E5B_LANG", "en")
+
+
+def eventually(condition: Callable[[], bool], otherwise: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)

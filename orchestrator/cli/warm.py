@@ -67,13 +67,13 @@ def main(centre: str) -> None:
             if select.select([0], [], [], AGAIN)[0]:
                 return
         listener.listen(64)
-        code = 1
         while True:
             found, _writable, _failed = select.select([listener.fileno(), 0], [], [])
             if 0 in found:
                 return
             connection, _address = listener.accept()
             if os.fork() == 0:
+                code = 1
                 try:
                     listener.close()
                     code = _serve(connection, program)

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docker
@@ -24,6 +23,7 @@ from orchestrator.domain import naming
 from orchestrator.domain.guard import Category, Origin, Policy, Rule
 from orchestrator.errors import Conflict, E5BError, Refused
 from orchestrator.ports import Attempt
+from tests.conftest import eventually
 from tests.guard import lab as labs
 from tests.guard.behind import Guarded, guarded_lab, settings
 
@@ -71,13 +71,6 @@ def many(count: int, version: str) -> Policy:
     """The lab's policy and *count* names that nobody asks for."""
     names = (f"name-{number}.list-{number % 500}.test" for number in range(count))
     return Policy(dict(labs.policy().rules) | {name: blocked(name) for name in names}, False, version)
-
-
-def eventually(condition: Callable[[], bool], otherwise: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.02)
 
 
 # It is put up whole or not at all

@@ -8,14 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator import warm
 from tests.cli.conftest import INIT, Answer
+from tests.conftest import eventually
 
 ALONE = 99
 """Exit code when nobody has taken the command over."""
@@ -43,13 +43,6 @@ def listens(centre: str) -> bool:
     assert name is not None
     with socket.socket(socket.AF_UNIX) as connection:
         return connection.connect_ex(name) == 0
-
-
-def eventually(condition: Callable[[], bool], otherwise: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
