@@ -11,7 +11,7 @@ from orchestrator.cli.key import key_password, password_option
 from orchestrator.cli.output import err, out, show
 from orchestrator.cli.setup import line
 from orchestrator.domain.context import ContextManifest
-from orchestrator.i18n import _
+from orchestrator.i18n import _, ngettext
 from orchestrator.services import context_build, context_definition
 from orchestrator.services.context_diff import diff
 from orchestrator.services.context_load import load
@@ -88,8 +88,13 @@ def build_command(context: Context, definition: Path, images: Path | None, twice
             )
             if item.twice:
                 out.print(_("  built twice: equal"))
-            for name in item.varied:
-                out.print(_("  built twice: differs in {name}, as the definition says").format(name=name))
+            for name, count in item.varied.items():
+                sentence = ngettext(
+                    "  built twice: {n} file or table differs, as the definition says: {name}",
+                    "  built twice: {n} files or tables differ, as the definition says: {name}",
+                    count,
+                )
+                out.print(sentence.format(n=count, name=name), soft_wrap=True)
 
     sites = {
         site.value: {

@@ -6,6 +6,7 @@ The form of the package is in docs/reference/context-package.md.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -309,7 +310,16 @@ def _changed(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
             yield Change(what, name, before.get(name), after.get(name))
 
 
-def unexplained(found: Sequence[Change], varies: Mapping[str, str]) -> list[Change]:
-    """What of *found* no entry of *varies* names: a path (``*`` stands for anything) or a table's name."""
-    patterns = [re.compile(".*".join(map(re.escape, name.split("*")))) for name in varies]
-    return [change for change in found if not any(pattern.fullmatch(change.name) for pattern in patterns)]
+def explained(found: Sequence[Change], varies: Mapping[str, str]) -> tuple[dict[str, int], list[Change]]:
+    """How many of *found* each entry of *varies* names, a path (``*`` stands for anything) or a table's name; and what
+    no entry names."""
+    patterns = {name: re.compile(".*".join(map(re.escape, name.split("*")))) for name in varies}
+    counted: Counter[str] = Counter()
+    left = []
+    for change in found:
+        name = next((name for name, pattern in patterns.items() if pattern.fullmatch(change.name)), None)
+        if name is None:
+            left.append(change)
+        else:
+            counted[name] += 1
+    return dict(counted), left

@@ -158,7 +158,7 @@ def _again(academy: Academy, definition: Definition, site: Site, image: str, fir
     finally:
         for tag in made.tags:
             academy.images.untag(tag)
-    left = context.unexplained(found, definition.sites[site].varies)
+    varied, left = context.explained(found, definition.sites[site].varies)
     if left:
         raise NotProved(
             _("Two builds of {site} from the same inputs differ.").format(site=site.value),
@@ -171,9 +171,7 @@ def _again(academy: Academy, definition: Definition, site: Site, image: str, fir
             ),
             details=[sentence(change) for change in left],
         )
-    return BuiltSite(
-        first.fingerprint, first.version, first.language, not found, tuple(change.name for change in found)
-    )
+    return BuiltSite(first.fingerprint, first.version, first.language, not found, varied)
 
 
 def sentence(change: Change) -> str:

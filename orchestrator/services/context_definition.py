@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,14 +118,14 @@ def new(path: Path, version: str, session: str, archives: Mapping[str, str]) -> 
 
 @dataclass(frozen=True)
 class BuiltSite:
-    """*twice*: whether a second build from the same inputs was equal; None when there was none. *varied*: what
-    differed in it, all of which the definition names."""
+    """*twice*: whether a second build from the same inputs was equal; None when there was none. *varied*: in
+    how many files or tables it differed, by the entry of the definition's *varies* that names them."""
 
     fingerprint: Fingerprint
     version: str
     language: str
     twice: bool | None = None
-    varied: tuple[str, ...] = ()
+    varied: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,14 @@ def built(definition: Path) -> Built:
                 item["version"],
                 item["language"],
                 item["twice"],
-                tuple(item["varied"]),
+                {str(name): int(count) for name, count in item["varied"].items()},
             )
             for site, item in raw["sites"].items()
         }
         found = Built(raw["at"], raw["definition"], raw["images"], sites)
     except FileNotFoundError:
         raise Refused(_("{path} was not built yet.").format(path=definition), hint=hint) from None
-    except (OSError, ValueError, KeyError, TypeError, FingerprintMalformed) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FingerprintMalformed) as error:
         raise Refused(
             _("{path} cannot be read: {error}.").format(path=record(definition), error=error), hint=hint
         ) from error

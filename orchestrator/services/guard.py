@@ -40,10 +40,12 @@ def _read(centre: Centre) -> Policy:
 
 
 def was_green_today(centre: Centre) -> bool:
-    """Whether the last probe of this day found what it should."""
+    """Whether the last probe of this day found what it should, under the policy that is in force."""
     last = centre.store.last("guard.probed")
+    if last is None or last.data.get("policy") != centre.store.policy_version():
+        return False
     today = centre.clock.now().astimezone().date()
-    return last is not None and last.at.astimezone().date() == today and last.data.get("green") is True
+    return last.at.astimezone().date() == today and last.data.get("green") is True
 
 
 # What is locked

@@ -8,12 +8,13 @@ from ipaddress import IPv4Network
 
 from orchestrator.domain.exam import CANDIDATES_AT_ONCE, EnvironmentRole, Site
 from orchestrator.domain.lifecycle import HOLDS_SEATS, WaveState
+from orchestrator.domain.probes import Verdict as Outcome
 from orchestrator.errors import E5BError
 from orchestrator.i18n import _
 from orchestrator.ports import PolicyFiles
 from orchestrator.services.centre import Centre
 from orchestrator.services.environments import check_image
-from orchestrator.services.guard import was_green_today
+from orchestrator.services.guard import is_whole, was_green_today
 from orchestrator.services.guard_policy import read_policy
 from orchestrator.services.prepare import DISK_RESERVE, disk_needed
 
@@ -49,6 +50,8 @@ class Check:
 
 def preflight(centre: Centre) -> list[Check]:
     """Every check, whatever the others say; one that cannot be made is a failure with its reason."""
+    # First: it shows progress of its own.
+    probe = _probe(centre)
     checks: list[Check] = []
     groups: list[tuple[str, Callable[[Centre], Iterator[Check]]]] = [
         (_("engine"), _engine),
@@ -60,6 +63,7 @@ def preflight(centre: Centre) -> list[Check]:
         (_("network"), _network),
         (_("ports"), _ports),
         (_("guard"), _guard),
+        (_("guard: probe"), lambda _centre: iter(probe)),
         (_("subjects"), _subjects),
         (_("leftovers"), _leftovers),
         (_("supervision"), _supervision),
@@ -276,15 +280,30 @@ def _guard(centre: Centre) -> Iterator[Check]:
         )
     else:
         yield Check(_("guard: engines"), Verdict.OK, ", ".join(sorted(state.engines)))
-    if was_green_today(centre):
-        yield Check(_("guard: probe"), Verdict.OK, _("today, all that should be closed was closed"))
-    else:
-        yield Check(
-            _("guard: probe"),
-            Verdict.WARNING,
-            _("not made today with a good result"),
-            _("Make it: `e5b guard probe`."),
-        )
+
+
+def _probe(centre: Centre) -> list[Check]:
+    """The guard's proof: today's, or one that is made now. Nothing to say where no guard runs: the other checks do."""
+    # Here, not above: no other command needs it.
+    from orchestrator.services.guard_probe import probe_guard
+
+    name = _("guard: probe")
+    try:
+        state = centre.guard.state() if centre.guard is not None else None
+        if state is None or not is_whole(state):
+            return []
+        if was_green_today(centre):
+            return [Check(name, Verdict.OK, _("today, all that should be closed was closed"))]
+        found = probe_guard(centre)
+    except E5BError as error:
+        return [Check(name, Verdict.FAILURE, error.message, error.hint or "")]
+    if found.green:
+        return [Check(name, Verdict.OK, _("made now: {count} ways closed").format(count=len(found.of(Outcome.CLOSED))))]
+    opened, broken = found.of(Outcome.OPEN), found.of(Outcome.BROKEN)
+    detail = _("made now: {open} ways open, {broken} of what must work broken: {ids}").format(
+        open=len(opened), broken=len(broken), ids=", ".join(line.id for line in (*opened, *broken)) or "-"
+    )
+    return [Check(name, Verdict.FAILURE, detail, _("`e5b guard probe` shows each attempt."))]
 
 
 def _policy(centre: Centre, files: PolicyFiles) -> Iterator[Check]:

@@ -16,8 +16,8 @@ from orchestrator.domain.context import (
     ManifestMalformed,
     PackedImage,
     changes,
+    explained,
     newer,
-    unexplained,
 )
 
 
@@ -160,5 +160,7 @@ def test_details_come_from_the_images_own_lists() -> None:
 def test_only_what_is_named_is_explained() -> None:
     found = [Change("file", name, "1", "2") for name in ("/site/salts.php", "/cache/a/b", "/site/salts.php.old")]
     found.append(Change("table", "ps_log", "1:1", "2:2"))
-    left = unexplained(found, {"/site/salts.php": "random", "/cache/*": "warm", "ps_log": "dates"})
+    found.append(Change("file", "/cache/c", "1", "2"))
+    counted, left = explained(found, {"/site/salts.php": "random", "/cache/*": "warm", "ps_log": "dates", "x": "no"})
     assert [change.name for change in left] == ["/site/salts.php.old"]
+    assert counted == {"/site/salts.php": 1, "/cache/*": 2, "ps_log": 1}

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ from orchestrator.ports import (
     PolicyLists,
     SealedArchive,
 )
-from orchestrator.services.centre import Centre
+from orchestrator.services.centre import PROBE, Centre
 from orchestrator.settings import Settings
 
 START = datetime(2027, 5, 11, 8, 0, tzinfo=UTC)
@@ -467,6 +467,32 @@ class MemoryGuard:
     def remove(self) -> None:
         self._fault("remove")
         self.world.guard, self.world.kernel = None, frozenset()
+
+
+class ProbedGuard:
+    """Answers for the probe's seat: *open* and *broken* are probes that go wrong. *during* is called before it does."""
+
+    def __init__(self, guard: MemoryGuard, *wrong: str, during: Callable[[], object] = lambda: None) -> None:
+        self.guard, self.wrong, self.during = guard, wrong, during
+        self.plans: list[Mapping[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.guard, name)
+
+    def probe(self, script: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.plans.append(plan)
+        self.during()
+        state = self.guard.state()
+        assert state is not None and "def main()" in script
+        closed = PROBE in state.locked
+        works = {"search-https", "search-http", "allowed-https", "allowed-http", "own-site", "pac"}
+        return {
+            "results": {
+                probe["id"]: {"reached": (not closed or probe["id"] in works) != (closed and probe["id"] in self.wrong)}
+                for probe in plan["probes"]
+            },
+            "pins": {name: ["192.0.2.9"] for name in plan["pin"]},
+        }
 
 
 @dataclass

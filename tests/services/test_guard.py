@@ -453,11 +453,19 @@ def test_whether_a_probe_was_green_today(lab: Lab) -> None:
     def probed() -> bool:
         return guard_status(lab.centre()).probed
 
+    def note(*, green: bool) -> None:
+        centre = lab.centre()
+        centre.store.save(Entry("guard.probed", data={"green": green, "policy": centre.store.policy_version()}))
+
     assert not probed()
-    lab.centre().store.save(Entry("guard.probed", data={"green": True}))
+    note(green=True)
     assert probed()
-    lab.centre().store.save(Entry("guard.probed", data={"green": False}))
+    note(green=False)
     assert not probed()
-    lab.centre().store.save(Entry("guard.probed", data={"green": True}))
+    note(green=True)
     lab.world.later(hours=24)
     assert not probed()
+    note(green=True)
+    lab.world.lists.append(rule("padlet.com"))
+    apply(lab.centre())
+    assert not probed(), "what was proved is another policy"

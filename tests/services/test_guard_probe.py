@@ -3,10 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,33 +17,7 @@ from orchestrator.services.centre import PROBE, Centre
 from orchestrator.services.guard import apply, switch_on, was_green_today
 from orchestrator.services.guard_probe import judge, laptop_script, probe_guard
 from tests.services.conftest import Lab
-from tests.services.fakes import GUARD, MemoryGuard, rule
-
-
-class ProbedGuard:
-    """Answers for the probe's seat: *open* and *broken* are probes that go wrong. *during* is called before it does."""
-
-    def __init__(self, guard: MemoryGuard, *wrong: str, during: Callable[[], object] = lambda: None) -> None:
-        self.guard, self.wrong, self.during = guard, wrong, during
-        self.plans: list[Mapping[str, Any]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.guard, name)
-
-    def probe(self, script: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.plans.append(plan)
-        self.during()
-        state = self.guard.state()
-        assert state is not None and "def main()" in script
-        closed = PROBE in state.locked
-        works = {"search-https", "search-http", "allowed-https", "allowed-http", "own-site", "pac"}
-        return {
-            "results": {
-                probe["id"]: {"reached": (not closed or probe["id"] in works) != (closed and probe["id"] in self.wrong)}
-                for probe in plan["probes"]
-            },
-            "pins": {name: ["192.0.2.9"] for name in plan["pin"]},
-        }
+from tests.services.fakes import GUARD, MemoryGuard, ProbedGuard, rule
 
 
 @pytest.fixture

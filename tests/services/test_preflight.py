@@ -1,18 +1,19 @@
 """Preflight: a verdict and a remedy per line, and one check that cannot be made does not hide the others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.domain.exam import AlarmKind, Site
-from orchestrator.errors import EngineUnavailable, InputInvalid
+from orchestrator.errors import EngineUnavailable, EnvironmentFailed, InputInvalid
 from orchestrator.ports import Entry
 from orchestrator.services.alarms import raise_alarm
 from orchestrator.services.guard import apply
 from orchestrator.services.preflight import Check, Verdict, preflight
 from tests.services import fakes
 from tests.services.conftest import Lab
-from tests.services.fakes import GUARD, Container, rule
+from tests.services.fakes import GUARD, Container, MemoryGuard, ProbedGuard, rule
 
 
 @pytest.fixture(autouse=True)
@@ -123,8 +124,14 @@ def guarded(new_lab: Callable[..., Lab]) -> Lab:
     """All that the guard needs is there."""
     lab = new_lab(guard=GUARD)
     apply(lab.centre())
-    lab.centre().store.save(Entry("guard.probed", data={"green": True}))
+    probed(lab)
     return lab
+
+
+def probed(lab: Lab) -> None:
+    """Today's probe was green."""
+    centre = lab.centre()
+    centre.store.save(Entry("guard.probed", data={"green": True, "policy": centre.store.policy_version()}))
 
 
 def test_a_guard_that_is_ready(guarded: Lab) -> None:
@@ -153,9 +160,8 @@ def test_it_says_which_mode_is_in_force_and_what_it_means(new_lab: Callable[...,
             Verdict.FAILURE,
             "a.txt:7",
         ),
-        (lambda world: world.later(hours=24), "probe", Verdict.WARNING, "today"),
     ],
-    ids=["gone", "stopped", "not in place", "contradiction", "lists", "yesterday"],
+    ids=["gone", "stopped", "not in place", "contradiction", "lists"],
 )
 def test_what_the_guard_lacks(
     guarded: Lab, change: Callable[[fakes.World], None], name: str, verdict: Verdict, says: str
@@ -163,6 +169,38 @@ def test_what_the_guard_lacks(
     change(guarded.world)
     check = checks(guarded)[f"guard: {name}"]
     assert check.verdict is verdict and says in check.detail and check.remedy
+
+
+def test_a_proof_of_another_day_is_made_anew(guarded: Lab) -> None:
+    """It is kept like one that was asked for; where no guard runs, nothing can be proved."""
+    guarded.world.later(hours=24)
+    centre = guarded.centre()
+    assert isinstance(centre.guard, MemoryGuard)
+    guard = ProbedGuard(centre.guard)
+    found = {check.name: check for check in preflight(replace(centre, guard=guard))}["guard: probe"]
+    assert found.verdict is Verdict.OK and "ways closed" in found.detail and len(guard.plans) == 2
+    assert checks(guarded)["guard: probe"].verdict is Verdict.OK and len(guard.plans) == 2
+    guarded.world.guard = None
+    assert "guard: probe" not in checks(guarded)
+
+
+@pytest.mark.parametrize("wrong", ["tls-pinned", "search-https"])
+def test_what_the_proof_finds_open_or_broken_is_a_failure(guarded: Lab, wrong: str) -> None:
+    guarded.world.later(hours=24)
+    centre = guarded.centre()
+    assert isinstance(centre.guard, MemoryGuard)
+    centre = replace(centre, guard=ProbedGuard(centre.guard, wrong))
+    for _again in range(2):
+        found = {check.name: check for check in preflight(centre)}["guard: probe"]
+        assert found.verdict is Verdict.FAILURE and wrong in found.detail and found.remedy
+
+
+def test_a_proof_that_cannot_be_made_is_a_failure_with_its_reason(guarded: Lab) -> None:
+    guarded.world.later(hours=24)
+    guarded.world.faults["probe", "guard"] = EnvironmentFailed("no answer", hint="Look.")
+    found = checks(guarded)
+    assert found["guard: probe"].verdict is Verdict.FAILURE and found["guard: probe"].remedy == "Look."
+    assert found["guard: policy"].verdict is Verdict.OK
 
 
 def test_a_network_interface_that_is_not_there(new_lab: Callable[..., Lab]) -> None:
