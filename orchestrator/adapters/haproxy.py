@@ -73,7 +73,7 @@ class HaproxyGateway:
         with self._alone():
             image = gateway_image(self._client)
             files = render(self._settings, self._folder.stat().st_uid)
-            version = _digest(image, files)
+            version = _digest(image, files, self._settings.shown_folder)
             container = self._container()
             if container is not None and self._current(container, version):
                 # Somebody may have emptied the host's firewall in the meantime.
@@ -418,8 +418,8 @@ def _table(settings: Settings) -> str:
     return f"e5b_{settings.centre.id}"
 
 
-def _digest(image: str, files: Mapping[str, str]) -> str:
-    made_of = json.dumps([image, files, LIMITS, DOCUMENTS], sort_keys=True)
+def _digest(image: str, files: Mapping[str, str], shown: Path) -> str:
+    made_of = json.dumps([image, files, LIMITS, DOCUMENTS, str(shown.absolute())], sort_keys=True)
     return hashlib.sha256(made_of.encode()).hexdigest()
 
 

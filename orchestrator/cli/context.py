@@ -1,6 +1,8 @@
 """What every command gets, and the options that all of them have."""
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +32,11 @@ class Context:
 
     @cached_property
     def settings(self) -> Settings:
-        return load(self.path)
+        settings = load(self.path)
+        # Times are those of the clocks on the walls of the centre, whatever zone its machine was left in.
+        os.environ["TZ"] = settings.centre.zone.timezone.key
+        time.tzset()
+        return settings
 
     @property
     def progress(self) -> Progress:

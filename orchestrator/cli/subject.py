@@ -18,7 +18,7 @@ from orchestrator.services.spare import spare_foreseen, switch_to_spare
 from orchestrator.services.unlock import Foreseen, UnlockReport, check_delay, foreseen, subject_status, unlock
 
 STATES = {
-    "sealed": N_("sealed"),
+    "sealed": N_("still sealed"),
     "unlocked": N_("unlocked"),
     "gone": N_("unlocked, gone from memory: unlock it again"),
     "over": N_("over"),

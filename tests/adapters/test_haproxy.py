@@ -678,6 +678,18 @@ def test_ensure_replaces_what_other_settings_made(lab: Lab) -> None:
     assert lab.gateway.ensure(lab.straight()) is True
 
 
+def test_ensure_replaces_one_that_shows_the_documents_of_another_folder(lab: Lab, folder: Path) -> None:
+    """Who corrects centre.memory unlocks again: the candidates see what is in the folder that is named now."""
+    before = lab.container.id
+    elsewhere = lab.settings.centre.model_copy(update={"memory": folder / "elsewhere"})
+    changed = HaproxyGateway(lab.client, lab.settings.model_copy(update={"centre": elsewhere}))
+    assert changed.ensure(lab.straight()) is True
+    assert lab.container.id != before
+    sources = {mount["Destination"]: mount["Source"] for mount in lab.container.attrs["Mounts"]}
+    assert str(folder / "elsewhere") in sources["/e5b/documents"]
+    assert lab.gateway.ensure(lab.straight()) is True
+
+
 def test_ensure_starts_a_gateway_that_stopped(lab: Lab) -> None:
     """A gateway that somebody stopped runs again."""
     lab.container.stop()

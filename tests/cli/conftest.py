@@ -1,7 +1,9 @@
 """The command line in this process: what it answers, and with which exit code."""
 
 import json
+import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +39,10 @@ Run = Callable[..., Answer]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs `e5b` with its arguments, in an empty folder."""
+    # A command sets the zone of the whole process.
+    zone = os.environ.get("TZ")
     monkeypatch.chdir(tmp_path)
     for console in (output.out, output.err):
         monkeypatch.setattr(console, "width", 200)
@@ -51,7 +55,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert isinstance(ended.value.code, int)
         return Answer(ended.value.code, shown.out, shown.err)
 
-    return run
+    yield run
+    os.environ.pop("TZ", None)
+    if zone is not None:
+        os.environ["TZ"] = zone
+    time.tzset()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The commands of a wave's day over a machine in memory: text, JSON, dry runs, confirmations."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def test_a_whole_day_as_text(ready: Run, world: World) -> None:
     shown = ready("journal", "show")
     assert "wave.planned" in shown.out and "wave.reset" in shown.out
     assert ready("journal", "verify").code == 0
+
+
+@pytest.mark.parametrize(("zone", "ends"), [("metropole", "12:40:00"), ("reunion", "14:40:00")])
+def test_times_are_those_of_the_zone_wherever_the_machine_believes_it_is(
+    ready: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, ends: str
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    settings = tmp_path / "centre.toml"
+    settings.write_text(settings.read_text().replace('"metropole"', f'"{zone}"'))
+    world.now = datetime(2027, 5, 11, 10, tzinfo=UTC)
+    assert ready("wave", "prepare").code == 0
+    assert ends in ready("wave", "open").out
 
 
 def test_a_whole_day_as_json(ready: Run, world: World) -> None:

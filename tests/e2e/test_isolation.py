@@ -85,21 +85,19 @@ def page_time(centre: RealCentre, seat: int) -> float:
 
 
 def test_the_disk_is_bounded(make_centre: Callable[..., RealCentre]) -> None:
-    """One file never exceeds the allowance; many files end in a frozen environment whose work can still be sealed."""
+    """One file never exceeds the allowance; what does is frozen, and its work can still be sealed."""
     centre = make_centre(1)
     settings = centre.folder / "centre.toml"
     settings.write_text(settings.read_text().replace("disk_mb = 2048", "disk_mb = 256"))
     centre.plan()
     centre.e5b("wave", "prepare")
     centre.e5b("wave", "open")
+    code, text = centre.run_in(1, "sh", "-c", "head -c 300000000 /dev/zero > /var/www/site/wp-content/uploads/big")
+    assert code == 128 + signal.SIGXFSZ, f"the kernel ends a file at the allowance: {code}, {text}"
     clock = centre.start("serve", "--json")
     try:
-        write = "head -c 300000000 /dev/zero > /var/www/site/wp-content/uploads/big-{n}"
-        code, text = centre.run_in(1, "sh", "-c", write.format(n=1))
-        assert code == 128 + signal.SIGXFSZ, f"the kernel ends a file at the allowance: {code}, {text}"
-        # Detached: the environment may be frozen before this ends.
-        centre.container(1).exec_run(["sh", "-c", write.format(n=2)], detach=True)
-        frozen = eventually(lambda: centre.container(1).status == "paused", 90)
+        # With what the site itself has written that is too much. A process that waits for a slow disk freezes late.
+        frozen = eventually(lambda: centre.container(1).status == "paused", 240)
     finally:
         clock.terminate()
         out, err = clock.communicate(timeout=30)
