@@ -33,6 +33,7 @@ from orchestrator.services.prepare import Report, prepare
 from orchestrator.services.reset import reset, reset_preview
 from orchestrator.services.seal import seal
 from orchestrator.services.status import SeatStatus, wave_status
+from orchestrator.services.subjects import next_step_here
 
 
 @click.group("wave", help=_("The life of a wave: plan, prepare, open, close, seal, reset."))
@@ -384,7 +385,7 @@ def _show_report(context: Context, report: Report, sentence: str, *, resets: boo
                 ).format(n=len(cold))
             )
         if not report.faults:
-            out.print(next_step(report.wave))
+            out.print(next_step_here(context.centre, report.wave))
 
     # With faults the error that follows is the answer, in JSON as well.
     if not (context.as_json and report.faults):

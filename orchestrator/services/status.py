@@ -9,8 +9,9 @@ from orchestrator.domain.exam import Alarm, Evidence, Wave
 from orchestrator.domain.lifecycle import HOLDS_SEATS
 from orchestrator.domain.routes import RouteState
 from orchestrator.errors import E5BError, EnvironmentFailed
-from orchestrator.services.centre import Centre, next_step
+from orchestrator.services.centre import Centre
 from orchestrator.services.guard_log import tried_in
+from orchestrator.services.subjects import next_step_here
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def wave_status(centre: Centre, wave_id: str) -> WaveStatus:
         )
         for place in wave.places
     )
-    return WaveStatus(wave, seats, next_step(wave), _account(centre, wave), tuple(centre.store.alarms()))
+    return WaveStatus(wave, seats, next_step_here(centre, wave), _account(centre, wave), tuple(centre.store.alarms()))
 
 
 def _account(centre: Centre, wave: Wave) -> dict[str, str] | None:

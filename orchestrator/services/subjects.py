@@ -5,7 +5,7 @@ from orchestrator.domain.lifecycle import Action, WaveState
 from orchestrator.domain.subject import SubjectRecord, current, subject_of
 from orchestrator.errors import Refused
 from orchestrator.i18n import _
-from orchestrator.services.centre import Centre
+from orchestrator.services.centre import Centre, next_step
 
 
 def begins_with(centre: Centre, wave: Wave) -> str | None:
@@ -60,6 +60,16 @@ def subject_to_give(centre: Centre, wave: Wave) -> SubjectRecord | None:
             hint=_("Unlock it: `e5b subject unlock`."),
         )
     return record
+
+
+def next_step_here(centre: Centre, wave: Wave) -> str:
+    """What comes next in the wave's life, in this centre: before the opening, its subject is unlocked."""
+    if wave.state is WaveState.PREPARED:
+        try:
+            subject_to_give(centre, wave)
+        except Refused as refused:
+            return refused.hint or refused.message
+    return next_step(wave)
 
 
 def check_here(centre: Centre, wave: Wave) -> None:

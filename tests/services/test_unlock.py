@@ -24,6 +24,7 @@ from orchestrator.services.restore import restore
 from orchestrator.services.seal import seal
 from orchestrator.services.spare import spare_foreseen, switch_to_spare
 from orchestrator.services.standbys import give_up_standbys, make_standby, standbys_status
+from orchestrator.services.status import wave_status
 from orchestrator.services.subject_end import remove_over
 from orchestrator.services.supervise import Supervisor
 from orchestrator.services.unlock import UnlockReport, foreseen, subject_status, unlock
@@ -146,7 +147,9 @@ def test_a_wave_is_opened_with_its_subject_unlocked_and_its_fixtures_proved_and_
     assert exam.fixtures() == {None}
     with pytest.raises(Refused, match="not unlocked"):
         open_wave(exam.lab.centre(), exam.lab.wave_id)
+    assert "subject unlock" in wave_status(exam.lab.centre(), exam.lab.wave_id).next_step
     report = exam.unlock()
+    assert "wave open" in wave_status(exam.lab.centre(), exam.lab.wave_id).next_step
     assert report.faults == () and [len(wave.seats) for wave in report.waves] == [3]
     assert exam.fixtures() == {MAIN}
     assert set(exam.shown().values()) == {None}, "the candidates' document is not shown before the opening"
