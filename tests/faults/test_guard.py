@@ -69,6 +69,11 @@ def test_a_wave_behind_the_guard(guarded: GuardedCentre) -> None:
     centre = guarded
     centre.e5b("guard", "apply")
     assert all(centre.json("guard", "status")["state"]["engines"].values())
+    # The proof is made where it is asked for. The made-up Internet has none of the names that the field's plan tries.
+    checks = {check["name"]: check for check in centre.json("preflight", code=5)["checks"]}
+    assert checks["guard: engines"]["verdict"] == "ok"
+    assert checks["guard: probe"]["verdict"] == "failure" and "search-https" in checks["guard: probe"]["detail"]
+    assert centre.json("journal", "show")[-1]["action"] == "guard.probed"
     centre.plan()
     centre.e5b("wave", "prepare")
     assert (centre.asked(1, SEARCH), centre.asked(1, DRIVE)) == ("200", "200")
