@@ -12,7 +12,7 @@ from bench.run import Run
 WITHIN = 1.0
 """Seconds from the command's start until the page answers."""
 
-GAP, PAGES = 0.1, 0.2
+GAP = PAGES = 0.1
 """Seconds between two questions for a file, and for the home page. A candidate presses F5 when nothing comes."""
 
 

@@ -11,7 +11,7 @@ function wait_until_ready(float $timeout): void
         if ($missing === null) {
             return;
         }
-        usleep(40_000);
+        usleep(20_000);
     } while (microtime(true) < $deadline);
     throw new RuntimeException("not ready after $timeout s: $missing");
 }
