@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from bench.centre import BenchCentre, Done
 from bench.figures import Figure, median
 from bench.load import STATIC, Candidates, Poller, Target
-from bench.measures.reset import mark, seen, wait_for_standbys
+from bench.measures.reset import MARK, mark, wait_for_standbys
 from bench.run import Run
 
 WITHIN = 1.0
@@ -78,9 +78,10 @@ def _restore(centre: BenchCentre, site: str, command: Callable[[], Done]) -> Res
         begun = files.now()
         done = command()
         files.wait(1.0)
-    watched = seen(files.answers, begun, done.seconds, 0.0, 1)
-    switched = begun + watched.switch
-    first = min(answer.ended for answer in pages.answers if answer.begun > switched and not answer.failed)
+    # The old site answers nothing after the last of its files: whatever ends after the first question that the new one
+    # answered is the new one's.
+    fresh = min(answer.begun for answer in files.answers if not answer.failed and MARK not in answer.body)
+    first = min(answer.ended for answer in pages.answers if answer.ended > fresh and not answer.failed)
     failed = [answer for answer in [*files.answers, *pages.answers] if answer.failed]
     told = ""
     if failed:
