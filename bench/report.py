@@ -86,6 +86,7 @@ def publish(results: Sequence[Path]) -> None:
                 "measures": list(dict.fromkeys(item["measure"] for item in again["figures"])),
                 "date": again["machine"]["date"],
                 "load_before": again["machine"]["load_before"],
+                "processor": again["machine"]["processor"],
             }
         )
         measured = _by_measure(figures) | _by_measure(_figures(again))
@@ -158,10 +159,14 @@ def markdown(content: dict[str, Any], *, targets_only: bool) -> str:
 
 
 def _again(content: dict[str, Any]) -> str:
-    told = (
-        f" Measured again at {item['date'][11:16]} ({item['load_before']}): {', '.join(item['measures'])}."
-        for item in content["run"].get("again", ())
-    )
+    told = []
+    for item in content["run"].get("again", ()):
+        measures = ", ".join(item["measures"])
+        if item["processor"] == content["machine"]["processor"]:
+            told.append(f" Measured again at {item['date'][11:16]} ({item['load_before']}): {measures}.")
+        else:
+            day = f"{item['date'][:10]} {item['date'][11:16]}"
+            told.append(f" Of {day}, on another machine ({item['processor']}, {item['load_before']}): {measures}.")
     return "".join(told)
 
 
