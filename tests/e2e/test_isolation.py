@@ -96,8 +96,8 @@ def test_the_disk_is_bounded(make_centre: Callable[..., RealCentre]) -> None:
     assert code == 128 + signal.SIGXFSZ, f"the kernel ends a file at the allowance: {code}, {text}"
     clock = centre.start("serve", "--json")
     try:
-        # With what the site itself has written that is too much. A process that waits for a slow disk freezes late.
-        frozen = eventually(lambda: centre.container(1).status == "paused", 240)
+        # With what the site itself has written that is too much.
+        frozen = eventually(lambda: centre.container(1).status == "paused", 90)
     finally:
         clock.terminate()
         out, err = clock.communicate(timeout=30)

@@ -41,7 +41,7 @@ def test_a_disk_that_is_filled(wave: FaultyCentre) -> None:
     )
     wave.plant(BAD, "fill.php", fill)
     with wave.flooding(BAD, "/fill.php", 1):
-        until(lambda: wave.container(BAD).status == "paused", 120, "the site is not frozen")
+        until(lambda: wave.container(BAD).status == "paused", 60, "the site is not frozen")
     others_work(wave)
     assert any(alarm["kind"] == "overflow" and alarm["seat"] == BAD for alarm in wave.json("alarm", "list"))
     wave.e5b("seat", "reset", str(BAD), "--yes")
