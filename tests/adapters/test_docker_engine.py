@@ -257,6 +257,50 @@ def test_what_was_created_and_never_started_is_made_anew(
         engine.remove_layer(point.tag)
 
 
+def test_a_new_environment_is_proved_without_a_process_of_the_engines(
+    engine: RealEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = engine.environment()
+    try:
+        engine.create(environment)
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.client.api, "exec_create", None)
+            proved = engine.fingerprint(environment.name, within=120)
+        assert proved.digest == engine.fingerprint(environment.name, full=True).digest
+        assert proved.digest == engine.fingerprint(environment.name, within=10).digest
+    finally:
+        engine.remove(environment.name)
+
+
+def test_what_a_new_environment_refuses_is_said_in_its_own_words(engine: RealEngine) -> None:
+    environment = engine.environment()
+    try:
+        engine.create(environment)
+        with pytest.raises(EnvironmentFailed, match="unknown argument --never"):
+            engine._run(environment.name, ["fingerprint", "--never"], lambda: b"/etc/hosts\0")
+        # The rest as always.
+        engine.ready(environment.name, 120)
+    finally:
+        engine.remove(environment.name)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_new_environment_that_has_ended_since(engine: RealEngine, again: bool) -> None:
+    environment = engine.environment()
+    try:
+        engine.create(environment)
+        container = engine.client.containers.get(environment.name)
+        container.kill()
+        if again:
+            container.start()
+            engine.ready(environment.name, 120)
+        else:
+            with pytest.raises(EnvironmentFailed, match="is not running"):
+                engine.ready(environment.name, 120)
+    finally:
+        engine.remove(environment.name)
+
+
 def test_a_layer_that_is_gone_makes_no_environment(engine: RealEngine) -> None:
     environment = engine.environment("sha256:" + "0" * 64)
     try:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import subprocess
 import threading
 import time
+import uuid
 from typing import Any, ClassVar
 
 import docker
@@ -191,6 +193,36 @@ class ContractChecks(SiteChecks):
         refusal = environment.tool("ready", "--timeout", "1", check=False)
         assert refusal.status == 1
         assert "database" in refusal.errors
+
+    def test_start_runs_one_executable_for_who_is_attached(self, image: str) -> None:
+        name = f"site-image-test-{uuid.uuid4().hex[:10]}"
+
+        def begun(*command: str, asked: bytes) -> bytes:
+            """What comes on standard output, up to the line that begins with the mark."""
+            with subprocess.Popen(
+                ["docker", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            ) as process:
+                assert process.stdin is not None and process.stdout is not None
+                process.stdin.write(asked)
+                process.stdin.close()
+                said = b""
+                while (line := process.stdout.readline()) and not line.startswith(b"mark "):
+                    said += line
+                process.kill()
+                return said + line
+
+        run = ("run", "-i", "--name", name, "--tmpfs", "/run", "--network", "none", image)
+        try:
+            refusal = begun(*run, asked=b"mark fingerprint --when-ready 60\nno/path\0")
+            assert refusal == b"\nfingerprint: a path that is not absolute was given: no/path\n\nmark 1\n"
+            # With nobody attached it serves like any other.
+            subprocess.run(["docker", "restart", name], check=True, capture_output=True)
+            subprocess.run(["docker", "exec", name, "/opt/e5b/bin/ready"], check=True)
+            subprocess.run(["docker", "rm", "-f", name], check=True, capture_output=True)
+            said, mark = begun(*run, asked=b"mark describe\n").split(b"\n\n")
+            assert json.loads(said)["site"] and mark == b"mark 0\n"
+        finally:
+            subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True)
 
     # --- fingerprint ---
 
