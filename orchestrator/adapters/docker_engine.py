@@ -308,7 +308,7 @@ class DockerEngine:
             try:
                 api.start(name)
             except BaseException:
-                streams.close()
+                _hang_up(streams)
                 raise
         self._streams[name] = streams
 
@@ -408,7 +408,7 @@ class DockerEngine:
     @_translated
     def remove(self, name: str) -> None:
         if (streams := self._streams.pop(name, None)) is not None:
-            streams.close()
+            _hang_up(streams)
         found = self._inspect(name)
         if found is None:
             return
@@ -637,8 +637,11 @@ class DockerEngine:
 
     def _run(self, name: str, command: list[str], stdin: bytes | Callable[[], bytes] | None = None) -> bytes:
         if (streams := self._streams.pop(name, None)) is not None:
-            with contextlib.closing(streams), contextlib.suppress(OSError, StopIteration):
-                return self._ask(streams, name, command, stdin)
+            try:
+                with contextlib.suppress(OSError, StopIteration):
+                    return self._ask(streams, name, command, stdin)
+            finally:
+                _hang_up(streams)
         # So too where those streams have ended: it has been started again since, or does not run.
         return b"".join(self._stream(name, command, stdin))
 
@@ -703,6 +706,13 @@ def _failed(name: str, command: list[str], reason: str) -> EnvironmentFailed:
     return EnvironmentFailed(
         _("{name}: {command} failed: {reason}").format(name=name, command=command[0], reason=reason)
     )
+
+
+def _hang_up(streams: Any) -> None:
+    """What the SDK hands out is in a ring of objects: to close it leaves the connection to the garbage collector."""
+    with contextlib.suppress(OSError):
+        getattr(streams, "_sock", streams).shutdown(socket.SHUT_RDWR)
+    streams.close()
 
 
 def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:
