@@ -282,12 +282,17 @@ class FaultyCentre(RealCentre):
         names = [item["archive"] for item in sorted(found, key=lambda item: int(item["attempt"]))]
         return [self.machine.path(self.state) / "evidence" / name for name in names]
 
-    def check_sealed(self, seat: int, *archives: Path) -> None:
-        """Every page that the candidate was told is saved is in one of *archives*, by default the seat's newest."""
+    def sealed_database(self, seat: int, *archives: Path) -> str:
+        """The dumps of *archives*, by default the seat's newest."""
         dump = ""
         for archive in archives or self.archives(seat)[-1:]:
             read = ["tar", "xzOf", str(archive), "database.sql"]
             dump += subprocess.run(read, capture_output=True, check=True).stdout.decode(errors="replace")
+        return dump
+
+    def check_sealed(self, seat: int, *archives: Path) -> None:
+        """Every page that the candidate was told is saved is in one of *archives*, by default the seat's newest."""
+        dump = self.sealed_database(seat, *archives)
         missing = [title for title in self.saved[seat].values() if title not in dump]
         assert not missing, f"seat {seat}: its evidence lacks {missing}"
 
