@@ -287,6 +287,8 @@ class DockerEngine:
     ) -> None:
         """Create the container, put the layer's content in it, start it; without an address it is on no network."""
         api = self._client.api
+        # An image without the label would never answer.
+        answering = naming.STREAMS in (api.inspect_image(image)["Config"]["Labels"] or {})
         api.create_container(
             image,
             name=name,
@@ -294,7 +296,7 @@ class DockerEngine:
             environment={} if url is None else {"E5B_URL": url},
             labels=labels,
             stop_signal="SIGTERM",
-            stdin_open=True,
+            stdin_open=answering,
             host_config=self._host_config(self._network if address else "none", shares=shares),
             networking_config=api.create_networking_config(
                 {self._network: api.create_endpoint_config(ipv4_address=address)}
@@ -304,13 +306,16 @@ class DockerEngine:
         )
         filled = self._put_in(name, layer) if layer is not None else contextlib.nullcontext()
         with filled, self._network_use(leaving=False):
+            if not answering:
+                api.start(name)
+                return
             streams = api.attach_socket(name, {"stdin": 1, "stdout": 1, "stream": 1})
             try:
                 api.start(name)
             except BaseException:
                 _hang_up(streams)
                 raise
-        self._streams[name] = streams
+            self._streams[name] = streams
 
     @contextlib.contextmanager
     def _put_in(self, name: str, layer: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ GENERATION = "fr.e5b.generation"
 WAVE = "fr.e5b.wave"
 CANDIDATE = "fr.e5b.candidate"
 CONTRACT = "fr.e5b.contract"
+STREAMS = "fr.e5b.streams"
 SOURCE = "fr.e5b.source"
 
 CONTRACT_VERSION = "1"

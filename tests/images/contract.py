@@ -101,6 +101,7 @@ class ContractChecks(SiteChecks):
     def test_labels_name_the_contract_and_the_site(self, engine: docker.DockerClient, image: str) -> None:
         labels = engine.images.get(image).labels
         assert labels["fr.e5b.contract"] == "1"
+        assert labels["fr.e5b.streams"] == "1"
         assert labels["fr.e5b.site"] == self.site
 
     def test_describe_says_what_the_controller_shows(self, visited: Environment) -> None:
