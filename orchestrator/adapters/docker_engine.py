@@ -306,16 +306,9 @@ class DockerEngine:
         )
         filled = self._put_in(name, layer) if layer is not None else contextlib.nullcontext()
         with filled, self._network_use(leaving=False):
-            if not answering:
-                api.start(name)
-                return
-            streams = api.attach_socket(name, {"stdin": 1, "stdout": 1, "stream": 1})
-            try:
-                api.start(name)
-            except BaseException:
-                _hang_up(streams)
-                raise
-            self._streams[name] = streams
+            if answering:
+                self._streams[name] = api.attach_socket(name, {"stdin": 1, "stdout": 1, "stream": 1})
+            api.start(name)
 
     @contextlib.contextmanager
     def _put_in(self, name: str, layer: str) -> Iterator[None]:
