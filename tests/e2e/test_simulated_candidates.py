@@ -11,7 +11,7 @@ import pytest
 from bench.centre import free_ports
 from simulation import Candidate, NotAsExpected, PrestaShopCandidate, WordPressCandidate, candidate_for
 from simulation.wordpress import drawn
-from tests.e2e.conftest import SITES, has_image
+from tests.e2e.conftest import SITES, need_image
 
 ADDRESS = "127.0.1.7"
 
@@ -30,9 +30,7 @@ class RealSite(NamedTuple):
 def real_site(request: pytest.FixtureRequest, client: docker.DockerClient) -> Iterator[RealSite]:
     """One container of the image, published on a loopback port. WordPress must be there."""
     name = request.param
-    if not has_image(client, name):
-        assert name != "wordpress", "no image e5b/wordpress:current: run `e5b setup`"
-        pytest.skip("NO PRESTASHOP: its release archive was not given (E5B_PRESTASHOP_ARCHIVE), so it is NOT tested")
+    need_image(client, name)
     port = free_ports(1)
     container = client.containers.run(
         f"e5b/{name}:current",

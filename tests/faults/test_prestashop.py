@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from simulation import NotAsExpected
-from tests.e2e.conftest import has_image
+from tests.e2e.conftest import need_image
 from tests.faults.conftest import FaultyCentre, until_over
 from tests.faults.machine import Machine, until
 
@@ -75,8 +75,7 @@ class Shops(FaultyCentre):
 
 @pytest.fixture(scope="module")
 def shops(machine: Machine, client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shops]:
-    if not has_image(client, "prestashop"):
-        pytest.skip("NO PRESTASHOP: its release archive was not given (E5B_PRESTASHOP_ARCHIVE), so it is NOT tested")
+    need_image(client, "prestashop")
     machine.load(client, "e5b/prestashop:current")
     centre = Shops(machine, tmp_path_factory.mktemp("shops"))
     # Standbys are made here while candidates work without a pause.
